@@ -1,0 +1,235 @@
+/**
+ * The whole native surface, typed by hand; native/binding/module.cc exports exactly this (test/binding/surface.test.ts).
+ * Arguments were checked in lib/ before they come here; the core still refuses what would break its own invariants, by throwing an
+ * Error with `code` (ERR_SKNET_...) and, where one is meant, `option`, `got`, `expected`, `path`.
+ * Methods returning a Promise work on native threads; at most one such call is in flight per object (else ERR_SKNET_BUSY).
+ */
+import type { Layer } from './lib/model/spec.js'
+
+export type Isa = 'portable' | 'avx2' | 'avx512'
+
+export interface CpuInfo {
+  model: string
+  /** What the process may use (affinity), not what the machine has. */
+  threads: number
+  features: string[]
+  /** Best instruction set this CPU supports. */
+  isa: Isa
+  /** The one in use: `isa`, or what the environment variable SKNET_ISA forces. */
+  isaInUse: Isa
+}
+
+// ---------------------------------------------------------------------------------------------- plan
+
+export interface PlanOptions {
+  layers: Layer[]
+  input: { height: number; width: number; channels: number }
+  /** train: forward, loss, backward, SGD. infer: running statistics. block: training forward and backward from a given gradient (tests). */
+  mode: 'train' | 'infer' | 'block'
+  /** Images a shard; BN statistics belong to a shard. */
+  shardSize: number
+  /** Shards a step; a step's batch is shardSize * shards. 1 unless mode is train. */
+  shards: number
+  threads: number
+  isa?: Isa
+  /** Op name -> candidate name, to reach a particular implementation (tests, benches). */
+  candidates?: Record<string, string>
+  /** false: no fusion pass; every layer runs as its own op. */
+  fuse?: boolean
+  labelSmoothing?: number
+  optimizer?: {
+    momentum: number
+    nesterov: boolean
+    /** One number a parameter, in the order of tensors() restricted to kind 'param'. */
+    weightDecay: Float64Array
+    /** 0: off. Otherwise the gradient is scaled so that its 2-norm is at most this. */
+    gradClip: number
+    /** 0: no EMA is kept. */
+    emaDecay: number
+  }
+}
+
+export interface TensorInfo {
+  name: string
+  shape: number[]
+  kind: 'param' | 'buffer'
+}
+
+/** One step of the plan, as `sknet explain` prints it. */
+export interface PlanStep {
+  op: string
+  layer: string
+  phase: 'forward' | 'backward' | 'update'
+  candidate: string
+  /** Why earlier candidates refused, in order. */
+  refused: { candidate: string; reason: string }[]
+  flops: number
+  bytes: number
+}
+
+/** Bytes, known before anything runs. */
+export interface MemoryReport {
+  parameters: number
+  gradients: number
+  optimizer: number
+  ema: number
+  activations: number
+  workspace: number
+  total: number
+}
+
+export type Section = 'value' | 'gradient' | 'momentum' | 'ema'
+
+export interface BadSample {
+  index: number
+  path: string
+  reason: string
+}
+
+/** Numbers of the steps one call ran; arrays have one entry a step. */
+export interface TrainChunk {
+  steps: number
+  /** Mean loss over the global batch. */
+  loss: Float64Array
+  /** Correct top-1 predictions in the batch, from the training forward. */
+  correct: Int32Array
+  /** 2-norm of the summed gradient, before clipping. */
+  gradNorm: Float64Array
+  seconds: Float64Array
+  /** Seconds of them spent waiting for data. */
+  waitSeconds: Float64Array
+  bad: BadSample[]
+  /** The loader has no further full batch. */
+  endOfEpoch: boolean
+  /** The step after the last counted one had a non-finite loss or gradient; the weights were not updated with it. */
+  nonFinite: null | { loss: number; gradNorm: number; indices: Int32Array }
+}
+
+export interface EvalTotals {
+  images: number
+  /** Sum of the per-image losses (no label smoothing). */
+  lossSum: number
+  top1: number
+  top5: number
+  bad: BadSample[]
+}
+
+export declare class Plan {
+  constructor(options: PlanOptions)
+  tensors(): TensorInfo[]
+  steps(): PlanStep[]
+  memory(): MemoryReport
+  /** Copy of a tensor, in the file layout (OIHW). 'momentum' and 'gradient' exist for params in train mode, 'ema' for params and buffers. */
+  read(section: Section, name: string): Float32Array
+  write(section: Section, name: string, data: Float32Array): void
+  /** Copies all values (or the EMA) of `from` into the values of this plan; both describe the same tensors. */
+  copyFrom(from: Plan, section: 'value' | 'ema'): void
+  /** Runs up to lrs.length steps, fewer when budgetMs is over, the epoch ends, cancel() was called or a number is not finite. */
+  trainSteps(loader: Loader, lrs: Float64Array, budgetMs: number): Promise<TrainChunk>
+  /** One step on the caller's batch: images NHWC float32 [batch, h, w, c], already normalised. The data is copied before the call returns. */
+  trainBatch(images: Float32Array, labels: Int32Array, lr: number): Promise<TrainChunk>
+  /** Evaluates everything the loader still delivers. */
+  evaluate(loader: Loader): Promise<EvalTotals>
+  /** n images (any n >= 1; run in pieces of shardSize) -> logits [n, classes]. */
+  infer(images: Float32Array, n: number): Promise<Float32Array>
+  /** block mode: y = f(x) in training mode; then gx from gy. Shapes as planned. */
+  blockForward(x: Float32Array): Float32Array
+  blockBackward(gy: Float32Array): Float32Array
+  outputShape(): [n: number, h: number, w: number, c: number]
+  /** The running call ends after its present step. */
+  cancel(): void
+  dispose(): void
+}
+
+// ---------------------------------------------------------------------------------------------- data
+
+export type SourceOptions =
+  | { kind: 'cifar'; files: string[]; labelBytes: 1 | 2; labelByte: 0 | 1 }
+  | { kind: 'files'; paths: string[]; labels: Int32Array; maxPixels: number }
+  | { kind: 'synthetic'; count: number; classes: number; size: number; seed: number }
+  | { kind: 'memory'; images: Uint8Array; labels: Int32Array; height: number; width: number }
+
+/** The samples of one split: where they are and how they decode to RGB, 8 bits. */
+export declare class Source {
+  constructor(options: SourceOptions)
+  readonly size: number
+  labels(): Int32Array
+}
+
+/** From a decoded image to height x width x 3 floats: geometry, then (v / 255 - mean) / std per channel. */
+export interface TransformOptions {
+  height: number
+  width: number
+  /** pad_crop: pad by `pad` with the mean colour, random crop. random_resized_crop: `area`, `aspect`. resize_crop: shorter side to `resize` (0: none), centre crop. */
+  geometry: 'pad_crop' | 'random_resized_crop' | 'resize_crop'
+  pad: number
+  area: [number, number]
+  aspect: [number, number]
+  resize: number
+  interpolation: 'bilinear' | 'bicubic'
+  /** Probability of a horizontal flip. */
+  flip: number
+  mean: [number, number, number]
+  std: [number, number, number]
+}
+
+export interface LoaderOptions {
+  batchSize: number
+  seed: number
+  epoch: number
+  /** true: a permutation keyed by (seed, epoch). false: the source's order. */
+  shuffle: boolean
+  /** true: an incomplete last batch is dropped. */
+  dropLast: boolean
+  /** Batches of this epoch to leave out at the start (resume). */
+  skipBatches: number
+  transform: TransformOptions
+  threads: number
+  /** Batches prepared ahead. */
+  ahead: number
+  /** replace: another sample, drawn from (seed, epoch, sample). skip: label -1, counted nowhere. */
+  onBadSample: 'replace' | 'skip'
+}
+
+export interface Batch {
+  /** NHWC [count, height, width, 3] */
+  images: Float32Array
+  /** -1 for a skipped sample. */
+  labels: Int32Array
+  indices: Int32Array
+  bad: BadSample[]
+}
+
+/** One epoch's batches, prepared by native threads in slots allocated up front. */
+export declare class Loader {
+  constructor(source: Source, options: LoaderOptions)
+  /** Batches left, counting none in flight as delivered. */
+  readonly remaining: number
+  /** null at the end of the epoch. */
+  next(): Promise<Batch | null>
+  dispose(): void
+}
+
+export interface DecodedImage {
+  /** RGB, row-major, [height, width, 3] */
+  data: Uint8Array
+  width: number
+  height: number
+}
+
+export interface DecodeOptions {
+  maxPixels: number
+}
+
+// ---------------------------------------------------------------------------------------------- module
+
+export interface Binding {
+  readonly version: string
+  cpuInfo(): CpuInfo
+  /** Fills `out` with Philox normal numbers of mean 0; the same (seed, stream) gives the same numbers on every machine. */
+  randomNormal(out: Float32Array, options: { seed: number; stream: string; std: number }): void
+  decodeImage(data: Uint8Array, options: DecodeOptions): Promise<DecodedImage>
+  Plan: typeof Plan
+  Source: typeof Source
+  Loader: typeof Loader
+}

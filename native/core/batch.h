@@ -1,0 +1,35 @@
+// What a step consumes: a batch in memory, and where batches come from. native/data implements BatchSource, native/plan reads it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sknet {
+
+struct BadSample {
+  int64_t index;
+  std::string path, reason;
+};
+
+struct Batch {
+  const float* images = nullptr;     // NHWC [count, height, width, 3]
+  const int32_t* labels = nullptr;   // [count]; -1: a skipped sample
+  const int32_t* indices = nullptr;  // [count]; place in the source
+  int count = 0;
+  std::vector<BadSample> bad;  // samples of this batch that did not decode
+};
+
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+  // Blocks until the next batch is ready; nullptr at the end of the epoch. Throws Error. One caller at a time.
+  virtual const Batch* acquire() = 0;
+  // Gives the slot of the batch acquired last back to the preparing threads.
+  virtual void release() = 0;
+  virtual int64_t remaining() const = 0;
+  virtual int height() const = 0;
+  virtual int width() const = 0;
+};
+
+}  // namespace sknet
