@@ -1,0 +1,17 @@
+// What an op gets besides its problem and its tensors: threads, and memory that the plan laid out for it.
+#pragma once
+
+#include <cstddef>
+
+namespace sknet {
+
+class ThreadPool;
+
+struct Exec {
+  ThreadPool* pool;
+  char* workspace;        // shared by the threads; the candidate's workspace(problem) bytes
+  char* scratch;          // thread t's part starts at scratch + t * scratch_stride; the candidate's scratch(problem) bytes
+  size_t scratch_stride;  // a multiple of 64
+};
+
+}  // namespace sknet

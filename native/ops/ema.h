@@ -1,0 +1,24 @@
+// Moving averages on flat memory: average = decay average + (1 - decay) scale value.
+// EMA of weights (scale 1), and BN's running statistics (decay 0.9, scale 1 / shards on the shards' sum).
+#pragma once
+
+#include <cstdint>
+
+#include "ops/candidate.h"
+
+namespace sknet {
+
+struct EmaProblem {
+  int64_t size;
+};
+
+struct EmaArgs {
+  float* average;
+  const float* value;
+  float decay;
+  float scale;
+};
+
+using Ema = Candidate<EmaProblem, EmaArgs>;
+
+}  // namespace sknet

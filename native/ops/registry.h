@@ -1,0 +1,56 @@
+// The registry's shape: one table a device, op -> candidates in order, fast first, plain last.
+#pragma once
+
+#include "core/cpu_features.h"
+#include "ops/batch_norm.h"
+#include "ops/channel_scale.h"
+#include "ops/conv2d.h"
+#include "ops/ema.h"
+#include "ops/global_avg_pool.h"
+#include "ops/max_pool.h"
+#include "ops/pointwise.h"
+#include "ops/reduce_norm.h"
+#include "ops/sgd.h"
+#include "ops/sk_fuse.h"
+#include "ops/sk_select.h"
+#include "ops/sk_split.h"
+#include "ops/softmax_cross_entropy.h"
+
+namespace sknet {
+
+struct OpTable {
+  template <class T>
+  using List = std::vector<const T*>;
+
+  List<Conv2dForward> conv2d_forward;
+  List<Conv2dBackwardData> conv2d_backward_data;
+  List<Conv2dBackwardWeight> conv2d_backward_weight;
+  List<BatchNormForward> batch_norm_forward;
+  List<BatchNormInference> batch_norm_inference;
+  List<BatchNormBackward> batch_norm_backward;
+  List<PointwiseForward> relu_forward;
+  List<PointwiseBackward> relu_backward;
+  List<PointwiseForward> sigmoid_forward;
+  List<PointwiseBackward> sigmoid_backward;
+  List<Add> add;
+  List<MaxPoolForward> max_pool_forward;
+  List<MaxPoolBackward> max_pool_backward;
+  List<GlobalAvgPoolForward> global_avg_pool_forward;
+  List<GlobalAvgPoolBackward> global_avg_pool_backward;
+  List<ChannelScaleForward> channel_scale_forward;
+  List<ChannelScaleBackward> channel_scale_backward;
+  List<SoftmaxCrossEntropy> softmax_cross_entropy;
+  List<SkSplitForward> sk_split_forward;
+  List<SkSplitBackward> sk_split_backward;
+  List<SkFuseForward> sk_fuse_forward;
+  List<SkSelectForward> sk_select_forward;
+  List<SkSelectBackward> sk_select_backward;
+  List<Sgd> sgd;
+  List<Ema> ema;
+  List<ReduceNorm> reduce_norm;
+};
+
+// Defined in native/cpu/registry_cpu.cc.
+const OpTable& cpu_op_table(Isa isa);
+
+}  // namespace sknet

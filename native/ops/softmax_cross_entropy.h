@@ -1,0 +1,26 @@
+// Softmax, cross-entropy with label smoothing (e / K over all K classes, DESIGN 3), its gradient, and the hits for top-1 and top-5.
+// A label of -1 marks an image that counts nowhere.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/candidate.h"
+
+namespace sknet {
+
+struct SoftmaxCrossEntropyProblem {
+  int n, classes;
+  float label_smoothing;
+};
+
+struct SoftmaxCrossEntropyArgs {
+  const float* logits;    // [n, classes]
+  const int32_t* labels;  // [n]
+  float* dlogits;         // [n, classes] or null: gradient of the loss summed over images, times gradient_scale
+  float gradient_scale;   // 1 / images of the global batch
+  float* totals;          // [3]: sum of the losses, hits in the first 1, hits in the first 5
+};
+
+using SoftmaxCrossEntropy = Candidate<SoftmaxCrossEntropyProblem, SoftmaxCrossEntropyArgs>;
+
+}  // namespace sknet
