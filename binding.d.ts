@@ -4,7 +4,7 @@
  * Error with `code` (ERR_SKNET_...) and, where one is meant, `option`, `got`, `expected`, `path`.
  * Methods returning a Promise work on native threads; at most one such call is in flight per object (else ERR_SKNET_BUSY).
  */
-import type { Layer } from './lib/model/spec.js'
+import type { Layer } from '#model/spec'
 
 export type Isa = 'portable' | 'avx2' | 'avx512'
 
