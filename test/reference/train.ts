@@ -1,0 +1,85 @@
+import type { Layer } from '../../lib/model/spec.js'
+import { emaStep } from './ema.js'
+import { get } from './layer-run.js'
+import { runNetwork, updateRunningStatistics, type NetworkRun } from './network.js'
+import { clipFactor, gradientNorm, sgdStep } from './sgd.js'
+import { softmaxCrossEntropy } from './softmax_cross_entropy.js'
+import { accumulate, shape4, zeros, type Tensor } from './tensor.js'
+
+export interface TrainState {
+  tensors: Map<string, Tensor>
+  momentum: Map<string, Tensor>
+  /** Over parameters and running statistics; absent: none is kept. */
+  ema?: Map<string, Tensor>
+}
+
+export interface TrainSettings {
+  lr: number
+  momentum: number
+  nesterov: boolean
+  /** Of the parameter called `name`. */
+  weightDecay(name: string): number
+  gradClip: number
+  emaDecay: number
+  labelSmoothing: number
+}
+
+export interface StepResult {
+  loss: number
+  correct: number
+  gradNorm: number
+  /** Summed over the shards, before clipping. */
+  gradients: Map<string, Tensor>
+  logits: Tensor[]
+  margin: number
+}
+
+/**
+ * One step of DESIGN 3: BN per shard, loss the mean over the global batch, gradients summed over shards, running statistics the mean over
+ * shards applied once, then clip, SGD and EMA. images [n, h, w, c] is cut into n / shardSize shards.
+ */
+export function trainStep(
+  layers: readonly Layer[],
+  state: TrainState,
+  images: Tensor,
+  labels: ArrayLike<number>,
+  shardSize: number,
+  s: TrainSettings,
+): StepResult {
+  const [n, h, w, c] = shape4(images)
+  const runs: NetworkRun[] = []
+  const gradients = new Map<string, Tensor>()
+  let loss = 0
+  let correct = 0
+  for (let first = 0; first < n; first += shardSize) {
+    const size = h * w * c
+    const shard = { shape: [shardSize, h, w, c], data: images.data.slice(first * size, (first + shardSize) * size) }
+    const run = runNetwork(layers, shard, state.tensors, true)
+    const entropy = softmaxCrossEntropy(run.output, Array.from(labels).slice(first, first + shardSize), s.labelSmoothing, 1 / n)
+    loss += entropy.lossSum / n
+    correct += entropy.correct
+    for (const [name, g] of run.backward(entropy.dlogits).gradients) {
+      const sum = gradients.get(name) ?? zeros(g.shape)
+      accumulate(sum.data, g.data)
+      gradients.set(name, sum)
+    }
+    runs.push(run)
+  }
+  const gradNorm = gradientNorm([...gradients.values()].map((g) => g.data))
+  const factor = clipFactor(gradNorm, s.gradClip)
+  for (const [name, g] of gradients) {
+    const settings = { ...s, weightDecay: s.weightDecay(name) }
+    sgdStep(
+      get(state.tensors, name).data,
+      get(state.momentum, name).data,
+      g.data.map((value) => value * factor),
+      settings,
+    )
+  }
+  updateRunningStatistics(
+    state.tensors,
+    runs.map((run) => run.statistics),
+  )
+  for (const [name, average] of state.ema ?? []) emaStep(average.data, get(state.tensors, name).data, s.emaDecay)
+  return { loss, correct, gradNorm, gradients, logits: runs.map((run) => run.output), margin: Math.min(...runs.map((run) => run.margin)) }
+}
