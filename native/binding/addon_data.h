@@ -1,0 +1,27 @@
+// What the addon keeps per JavaScript environment (main thread or Worker); nothing in native/ is process-wide.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "binding/async.h"
+
+namespace sknet::binding {
+
+class AddonData {
+ public:
+  // Creates the environment's state and registers the hook that ends its threads. Called once, by the module's init.
+  static AddonData& create(Napi::Env env);
+  static AddonData& from(Napi::Env env);
+
+  AsyncRunner& runner() { return *runner_; }
+
+ private:
+  explicit AddonData(Napi::Env env) : runner_(std::make_unique<AsyncRunner>(env)) {}
+  static void at_teardown(void* data);
+
+  std::unique_ptr<AsyncRunner> runner_;
+};
+
+}  // namespace sknet::binding
