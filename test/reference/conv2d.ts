@@ -14,61 +14,70 @@ export function convOutputSize(size: number, g: Conv2dGeometry): number {
 }
 
 /**
- * Calls visit(offset in x, offset in w, offset in y) for every product of the convolution: y[y] += x[x] * w[w].
+ * Calls visit(x, w, y) with the offsets of the first product of every run: y[y] += sum over i < c / groups of x[x + i] * w[w + i k k].
  * All three directions are this one enumeration, so that a wrong index cannot be wrong in one of them only.
  */
-function forEachProduct([n, h, w, c]: Shape4, out: number, g: Conv2dGeometry, visit: (x: number, w: number, y: number) => void): void {
+function forEachRun([n, h, w, c]: Shape4, out: number, g: Conv2dGeometry, visit: (x: number, w: number, y: number) => void): void {
   const oh = convOutputSize(h, g)
   const ow = convOutputSize(w, g)
   const cg = c / g.groups
-  const og = out / g.groups
   const k = g.kernel
-  for (let b = 0; b < n; b++)
-    for (let oy = 0; oy < oh; oy++)
-      for (let ox = 0; ox < ow; ox++)
+  for (let b = 0; b < n; b++) {
+    for (let oy = 0; oy < oh; oy++) {
+      for (let ox = 0; ox < ow; ox++) {
         for (let ky = 0; ky < k; ky++) {
           const iy = oy * g.stride - g.padding + ky * g.dilation
           if (iy < 0 || iy >= h) continue
           for (let kx = 0; kx < k; kx++) {
             const ix = ox * g.stride - g.padding + kx * g.dilation
             if (ix < 0 || ix >= w) continue
-            const pixel = ((b * h + iy) * w + ix) * c
-            const result = ((b * oh + oy) * ow + ox) * out
             for (let o = 0; o < out; o++) {
-              const group = Math.floor(o / og)
-              for (let i = 0; i < cg; i++) visit(pixel + group * cg + i, ((o * cg + i) * k + ky) * k + kx, result + o)
+              const group = Math.floor((o * g.groups) / out)
+              visit(((b * h + iy) * w + ix) * c + group * cg, (o * cg * k + ky) * k + kx, ((b * oh + oy) * ow + ox) * out + o)
             }
           }
         }
+      }
+    }
+  }
 }
 
 /** x [n, h, w, c], w [out, c / groups, k, k], bias [out] or null -> [n, oh, ow, out] */
 export function conv2dForward(x: Tensor, w: Tensor, bias: Tensor | null, g: Conv2dGeometry): Tensor {
   const [n, h, width] = shape4(x)
-  const [out] = shape4(w)
+  const [out, cg] = shape4(w)
+  const taps = g.kernel * g.kernel
   const y = zeros([n, convOutputSize(h, g), convOutputSize(width, g), out])
   const { data } = y
   if (bias) for (let i = 0; i < data.length; i++) data[i] = at(bias.data, i % out)
-  forEachProduct(shape4(x), out, g, (xi, wi, yi) => {
-    data[yi]! += x.data[xi]! * w.data[wi]!
+  forEachRun(shape4(x), out, g, (xi, wi, yi) => {
+    let sum = 0
+    for (let i = 0; i < cg; i++) sum += x.data[xi + i]! * w.data[wi + i * taps]!
+    data[yi]! += sum
   })
   return y
 }
 
 export function conv2dBackwardData(dy: Tensor, w: Tensor, xShape: Shape4, g: Conv2dGeometry): Tensor {
+  const [out, cg] = shape4(w)
+  const taps = g.kernel * g.kernel
   const dx = zeros(xShape)
   const { data } = dx
-  forEachProduct(xShape, shape4(w)[0], g, (xi, wi, yi) => {
-    data[xi]! += dy.data[yi]! * w.data[wi]!
+  forEachRun(xShape, out, g, (xi, wi, yi) => {
+    const d = dy.data[yi]!
+    for (let i = 0; i < cg; i++) data[xi + i]! += d * w.data[wi + i * taps]!
   })
   return dx
 }
 
 export function conv2dBackwardWeight(dy: Tensor, x: Tensor, wShape: Shape4, g: Conv2dGeometry): Tensor {
+  const [out, cg] = wShape
+  const taps = g.kernel * g.kernel
   const dw = zeros(wShape)
   const { data } = dw
-  forEachProduct(shape4(x), wShape[0], g, (xi, wi, yi) => {
-    data[wi]! += dy.data[yi]! * x.data[xi]!
+  forEachRun(shape4(x), out, g, (xi, wi, yi) => {
+    const d = dy.data[yi]!
+    for (let i = 0; i < cg; i++) data[wi + i * taps]! += d * x.data[xi + i]!
   })
   return dw
 }

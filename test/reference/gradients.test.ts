@@ -62,7 +62,7 @@ const cases: LayerCase[] = [
 ]
 
 describe('reference gradients by central differences', () => {
-  for (const c of cases)
+  for (const c of cases) {
     it(c.name, () => {
       const drawn = drawCase(c, 1e-4)
       const f = () => objective(c, drawn)
@@ -72,8 +72,9 @@ describe('reference gradients by central differences', () => {
       const parameters = drawn.infos.filter((info) => info.kind === 'param').length
       if (drawn.gradients.size !== parameters) throw new Error(`${drawn.gradients.size} gradients for ${parameters} parameters`)
     })
+  }
 
-  for (const smoothing of [0, 0.1])
+  for (const smoothing of [0, 0.1]) {
     it(`softmax_cross_entropy, label smoothing ${smoothing}, one image ignored`, () => {
       const logits = tensor([4, 1, 1, 7], random(3).normals(28, 2))
       const labels = [6, -1, 0, 3]
@@ -81,4 +82,5 @@ describe('reference gradients by central differences', () => {
       const f = () => softmaxCrossEntropy(logits, labels, smoothing, 1 / 4).lossSum / 4
       checkGradient('dlogits', f, logits.data, result.dlogits.data, { limit: 1e-7, coordinates: 28 })
     })
+  }
 })

@@ -21,24 +21,28 @@ export function maxPoolForward(x: Tensor, g: PoolGeometry): MaxPoolResult {
   const y = zeros([n, oh, ow, c])
   const argmax = new Int32Array(y.data.length)
   let margin = Infinity
-  for (let b = 0; b < n; b++)
-    for (let oy = 0; oy < oh; oy++)
-      for (let ox = 0; ox < ow; ox++)
+  for (let b = 0; b < n; b++) {
+    for (let oy = 0; oy < oh; oy++) {
+      for (let ox = 0; ox < ow; ox++) {
         for (let k = 0; k < c; k++) {
           let best = -1
           const window: number[] = []
-          for (let iy = oy * g.stride - g.padding; iy < oy * g.stride - g.padding + g.kernel; iy++)
+          for (let iy = oy * g.stride - g.padding; iy < oy * g.stride - g.padding + g.kernel; iy++) {
             for (let ix = ox * g.stride - g.padding; ix < ox * g.stride - g.padding + g.kernel; ix++) {
               if (iy < 0 || iy >= h || ix < 0 || ix >= w) continue
               const i = ((b * h + iy) * w + ix) * c + k
               window.push(at(x.data, i))
               if (best < 0 || at(x.data, i) > at(x.data, best)) best = i
             }
+          }
           const o = ((b * oh + oy) * ow + ox) * c + k
           y.data[o] = at(x.data, best)
           argmax[o] = best
           for (const value of window) if (value !== y.data[o]) margin = Math.min(margin, at(y.data, o) - value)
         }
+      }
+    }
+  }
   return { y, argmax, margin }
 }
 

@@ -5,13 +5,14 @@ export function branchSoftmax(logits: Tensor, branches: number): Tensor {
   const [n, , , width] = shape4(logits)
   const c = width / branches
   const weights = zeros(logits.shape)
-  for (let b = 0; b < n; b++)
+  for (let b = 0; b < n; b++) {
     for (let k = 0; k < c; k++) {
       const values = Array.from({ length: branches }, (_, m) => at(logits.data, b * width + m * c + k))
       const largest = Math.max(...values)
       const sum = values.reduce((total, value) => total + Math.exp(value - largest), 0)
       values.forEach((value, m) => (weights.data[b * width + m * c + k] = Math.exp(value - largest) / sum))
     }
+  }
   return weights
 }
 
@@ -20,11 +21,13 @@ export function skSelectForward(branches: readonly Tensor[], weights: Tensor): T
   const first = branches[0]!
   const [n, h, w, c] = shape4(first)
   const v = zeros(first.shape)
-  for (let b = 0; b < n; b++)
+  for (let b = 0; b < n; b++) {
     branches.forEach((u, m) => {
-      for (let i = b * h * w * c; i < (b + 1) * h * w * c; i++)
+      for (let i = b * h * w * c; i < (b + 1) * h * w * c; i++) {
         v.data[i]! += at(weights.data, (b * branches.length + m) * c + (i % c)) * at(u.data, i)
+      }
     })
+  }
   return v
 }
 
@@ -42,7 +45,7 @@ export function skSelectBackward(dv: Tensor, branches: readonly Tensor[], weight
     return d
   })
   const dlogits = zeros(weights.shape)
-  for (let b = 0; b < n; b++)
+  for (let b = 0; b < n; b++) {
     for (let k = 0; k < c; k++) {
       let mean = 0
       for (let m = 0; m < count; m++) mean += at(weights.data, (b * count + m) * c + k) * at(dweights.data, (b * count + m) * c + k)
@@ -51,5 +54,6 @@ export function skSelectBackward(dv: Tensor, branches: readonly Tensor[], weight
         dlogits.data[i] = at(weights.data, i) * (at(dweights.data, i) - mean)
       }
     }
+  }
   return { du, dlogits }
 }

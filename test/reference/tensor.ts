@@ -23,8 +23,9 @@ export function tensor(shape: readonly number[], values: ArrayLike<number>): Ten
 /** The four sizes of an activation or a convolution weight. */
 export function shape4(t: Tensor): Shape4 {
   const [a, b, c, d] = t.shape
-  if (t.shape.length !== 4 || a === undefined || b === undefined || c === undefined || d === undefined)
+  if (t.shape.length !== 4 || a === undefined || b === undefined || c === undefined || d === undefined) {
     throw new RangeError(`four dimensions expected, got [${t.shape.join(', ')}]`)
+  }
   return [a, b, c, d]
 }
 

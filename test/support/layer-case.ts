@@ -26,10 +26,10 @@ export interface DrawnCase {
 export function drawTensor(info: LayerTensor, r: Random): Tensor {
   const size = info.shape.reduce((product, n) => product * n, 1)
   if (info.name.endsWith('.running_var'))
-    return tensor(
+    {return tensor(
       info.shape,
       Float32Array.from({ length: size }, () => 0.75 + 0.5 * r.uniform()),
-    )
+    )}
   if (info.shape.length > 1) return tensor(info.shape, r.normals(size, Math.sqrt(2 / info.shape.slice(1).reduce((a, b) => a * b, 1))))
   return tensor(info.shape, r.normals(size, 0.2, info.name.endsWith('.weight') ? 1 : 0))
 }
