@@ -21,6 +21,7 @@ function forEachRun([n, h, w, c]: Shape4, out: number, g: Conv2dGeometry, visit:
   const oh = convOutputSize(h, g)
   const ow = convOutputSize(w, g)
   const cg = c / g.groups
+  const og = out / g.groups
   const k = g.kernel
   for (let b = 0; b < n; b++) {
     for (let oy = 0; oy < oh; oy++) {
@@ -31,9 +32,10 @@ function forEachRun([n, h, w, c]: Shape4, out: number, g: Conv2dGeometry, visit:
           for (let kx = 0; kx < k; kx++) {
             const ix = ox * g.stride - g.padding + kx * g.dilation
             if (ix < 0 || ix >= w) continue
-            for (let o = 0; o < out; o++) {
-              const group = Math.floor((o * g.groups) / out)
-              visit(((b * h + iy) * w + ix) * c + group * cg, (o * cg * k + ky) * k + kx, ((b * oh + oy) * ow + ox) * out + o)
+            const x = ((b * h + iy) * w + ix) * c
+            const y = ((b * oh + oy) * ow + ox) * out
+            for (let group = 0; group < g.groups; group++) {
+              for (let o = group * og; o < (group + 1) * og; o++) visit(x + group * cg, (o * cg * k + ky) * k + kx, y + o)
             }
           }
         }
