@@ -1,13 +1,35 @@
 /** The layer law of the C++ side, on the tree as it is; lib/'s is held by .dependency-cruiser.cjs. */
 import { expect } from 'chai'
-import { includeFindings, lengthFindings, mirrorFindings, processEndFindings, unbuiltFindings } from './structure/rules.js'
+import {
+  candidateFindings,
+  includeFindings,
+  lengthFindings,
+  mirrorFindings,
+  processEndFindings,
+  unbuiltFindings,
+} from './structure/rules.js'
+import type { MirrorLists } from './structure/rules.js'
 import { readTree } from './structure/tree.js'
 
-/** Headers of native/ops that define no op of their own. */
-const notOps = ['candidate', 'registry']
+const mirror: MirrorLists = {
+  notOps: ['candidate', 'registry'],
+  families: { pointwise: ['relu', 'sigmoid', 'add'] },
+  helpers: {
+    'test/reference/gradients.test.ts': 'checks the references themselves by finite differences',
+    'test/reference/layer-run.ts': 'runs one layer of a model spec on the references',
+    'test/reference/layer-tensors.ts': "names a layer's tensors",
+    'test/reference/linear.ts': 'a layer, which the core runs as a 1 x 1 conv2d',
+    'test/reference/network.ts': 'runs a whole model spec on the references',
+    'test/reference/sk_unit.ts': 'a layer, which the core runs as sk_split, sk_fuse and sk_select',
+    'test/reference/tensor.ts': 'the float64 tensor the references share',
+    'test/reference/train.ts': 'training steps on the references',
+  },
+}
 
-/** Twins that need not exist, or need no header, and why. */
-const mirrorExceptions: Record<string, string> = {}
+/** Sources that may use another op's candidate, and why. */
+const composed: Record<string, string> = {
+  'native/cpu/sk_split.cc': 'its last candidate is M separate convolutions, run by conv2d',
+}
 
 /** Files over 500 lines, and why. */
 const longFiles: Record<string, string> = {}
@@ -28,7 +50,11 @@ describe('structure', () => {
   })
 
   it('every op has its CPU source, its reference and its test', () => {
-    expect(mirrorFindings(files, notOps, mirrorExceptions)).to.deep.equal([])
+    expect(mirrorFindings(files, mirror)).to.deep.equal([])
+  })
+
+  it('only registry_cpu.cc chooses among candidates', () => {
+    expect(candidateFindings(files, composed)).to.deep.equal([])
   })
 
   it('every C++ source is built', () => {

@@ -1,6 +1,6 @@
 /** Every rule refuses what it is there to refuse. */
 import { expect } from 'chai'
-import { includeFindings, lengthFindings, mirrorFindings, processEndFindings, unbuiltFindings } from './rules.js'
+import { candidateFindings, includeFindings, lengthFindings, mirrorFindings, processEndFindings, unbuiltFindings } from './rules.js'
 import { withoutComments } from './tree.js'
 
 const file = (path: string, text = '') => ({ path, text })
@@ -71,11 +71,44 @@ describe('structure rules', () => {
       file('native/ops/registry.h'),
       file('test/ops/dropout.test.ts'),
     ]
-    expect(mirrorFindings(tree, ['registry'])).to.deep.equal([
+    const lists = { notOps: ['registry'], families: {}, helpers: {} }
+    expect(mirrorFindings(tree, lists)).to.deep.equal([
       'native/ops/conv2d.h: test/ops/conv2d.test.ts is missing',
-      'test/ops/dropout.test.ts: no header native/ops/ of this name',
+      'test/ops/dropout.test.ts: native/ops has no header of this name',
     ])
-    expect(mirrorFindings(tree, ['registry'], { 'test/ops/conv2d.test.ts': 'x', 'test/ops/dropout.test.ts': 'y' })).to.deep.equal([])
+    expect(mirrorFindings(tree.slice(0, -1), { ...lists, helpers: { 'test/ops/gone.test.ts': 'why' } })).to.deep.equal([
+      'native/ops/conv2d.h: test/ops/conv2d.test.ts is missing',
+      'test/ops/gone.test.ts: listed as a helper, but is not there',
+    ])
+    expect(mirrorFindings(tree.slice(1), { ...lists, helpers: { 'test/ops/dropout.test.ts': 'why' } })).to.deep.equal([
+      'test/reference/conv2d.ts: native/ops has no header of this name',
+    ])
+  })
+
+  it('let a family of small ops go by its own name or by its members', () => {
+    const tree = [
+      file('native/ops/pointwise.h'),
+      file('native/cpu/pointwise.cc'),
+      file('test/ops/pointwise.test.ts'),
+      file('test/reference/relu.ts'),
+    ]
+    expect(mirrorFindings(tree, { notOps: [], families: { pointwise: ['relu', 'add'] }, helpers: {} })).to.deep.equal([
+      'native/ops/pointwise.h: test/reference/add.ts is missing',
+    ])
+  })
+
+  it('refuse a candidate that is named outside its source and the registry', () => {
+    const tree = [
+      file('native/cpu/kernels.h', 'extern const Add add_plain, add_fast;'),
+      file('native/cpu/registry_cpu.cc', 'add_plain, add_fast'),
+      file('native/cpu/add.cc', 'const Add add_plain, add_fast;'),
+      file('native/cpu/relu.cc', '// add_plain is elsewhere\nadd_fast.run();'),
+    ]
+    expect(candidateFindings(tree)).to.deep.equal([
+      'add_fast: named in native/cpu/add.cc, native/cpu/relu.cc; only its source and registry_cpu.cc may',
+    ])
+    expect(candidateFindings(tree, { 'native/cpu/relu.cc': 'why' })).to.deep.equal([])
+    expect(candidateFindings([])).to.deep.equal(['native/cpu/kernels.h is missing'])
   })
 
   it('refuse sources that no CMakeLists.txt names', () => {

@@ -78,31 +78,65 @@ export function lengthFindings(files: SourceFile[], limit: number, exceptions: R
   ]
 }
 
+export interface MirrorLists {
+  /** Headers of native/ops that define no op. */
+  notOps: string[]
+  /** Headers that hold several small ops: their references and tests may go by the ops' own names. */
+  families: Record<string, string[]>
+  /** Files of test/reference and test/ops that are no op's, and why. */
+  helpers: Record<string, string>
+}
+
 /**
  * Ops without their twins: native/ops/<op>.h asks for native/cpu/<op>.cc, test/reference/<op>.ts and test/ops/<op>.test.ts,
- * and each of these asks for the header (test files in kebab-case or as the op is written).
- * `notOps` are headers that define no op; `exceptions` maps a path that need not exist, or needs no header, to the reason.
+ * and each of these asks for the header. Test files may be written as the op is or in kebab-case.
  */
-export function mirrorFindings(files: SourceFile[], notOps: string[], exceptions: Record<string, string> = {}): string[] {
-  const known = new Set(files.map((file) => file.path))
-  const spellings = (op: string, before: string, after: string) =>
-    [...new Set([op, op.replaceAll('_', '-')])].map((name) => before + name + after)
-  const ops = files
-    .map((file) => /^native\/ops\/(\w+)\.h$/.exec(file.path)?.[1])
-    .filter((op) => op !== undefined)
-    .filter((op) => !notOps.includes(op))
-  const twins = (op: string) => [[`native/cpu/${op}.cc`], spellings(op, 'test/reference/', '.ts'), spellings(op, 'test/ops/', '.test.ts')]
-  const missing = ops.flatMap((op) =>
-    twins(op)
-      .filter((names) => !names.some((name) => known.has(name) || name in exceptions))
-      .map((names) => `native/ops/${op}.h: ${names.join(' or ')} is missing`),
-  )
-  const expected = new Set(ops.flatMap((op) => twins(op).flat()))
+export function mirrorFindings(files: SourceFile[], lists: MirrorLists): string[] {
+  const stems = (pattern: RegExp) =>
+    files.map((file) => pattern.exec(file.path)?.[1]?.replaceAll('-', '_')).filter((stem) => stem !== undefined)
+  const ops = stems(/^native\/ops\/(\w+)\.h$/).filter((op) => !lists.notOps.includes(op))
+  const sources = stems(/^native\/cpu\/(\w+)\.cc$/)
+  const missing = ops.flatMap((op) => (sources.includes(op) ? [] : [`native/ops/${op}.h: native/cpu/${op}.cc is missing`]))
+  for (const [folder, pattern, ending] of [
+    ['test/reference', /^test\/reference\/([\w-]+)\.ts$/, '.ts'],
+    ['test/ops', /^test\/ops\/([\w-]+)\.test\.ts$/, '.test.ts'],
+  ] as const) {
+    const present = stems(pattern)
+    for (const op of ops) {
+      const parts = lists.families[op] ?? [op]
+      const absent = present.includes(op) ? [] : parts.filter((part) => !present.includes(part))
+      missing.push(...absent.map((part) => `native/ops/${op}.h: ${folder}/${part}${ending} is missing`))
+    }
+  }
+  const known = [...ops, ...ops.flatMap((op) => lists.families[op] ?? [])]
   const strays = files
-    .filter((file) => /^test\/(reference|ops)\/[^/]+\.ts$/.test(file.path))
-    .filter((file) => !expected.has(file.path) && !(file.path in exceptions))
-    .map((file) => `${file.path}: no header native/ops/ of this name`)
-  return [...missing, ...strays]
+    .map((file) => file.path)
+    .filter((name) => !(name in lists.helpers))
+    .filter((name) => {
+      const stem = /^test\/(?:reference|ops)\/([\w-]+?)(?:\.test)?\.ts$/.exec(name)?.[1]
+      return stem !== undefined && !known.includes(stem.replaceAll('-', '_'))
+    })
+  const stale = Object.keys(lists.helpers).filter((name) => !files.some((file) => file.path === name))
+  return [
+    ...missing,
+    ...stale.map((name) => `${name}: listed as a helper, but is not there`),
+    ...strays.map((name) => `${name}: native/ops has no header of this name`),
+  ]
+}
+
+/** Candidates declared in native/cpu/kernels.h that are named anywhere but in their own source, the registry and `exceptions` (path -> reason). */
+export function candidateFindings(files: SourceFile[], exceptions: Record<string, string> = {}): string[] {
+  const declarations = files.find((file) => file.path === 'native/cpu/kernels.h')
+  if (!declarations) return ['native/cpu/kernels.h is missing']
+  const names = [...declarations.text.matchAll(/extern const \w+ ([\w, ]+);/g)].flatMap((match) => match[1]?.split(/, */) ?? [])
+  if (names.length === 0) return ['native/cpu/kernels.h declares no candidate']
+  const free = ['native/cpu/kernels.h', 'native/cpu/registry_cpu.cc']
+  const others = files.filter((file) => isNative(file) && !free.includes(file.path))
+  return names.flatMap((name) => {
+    const users = others.filter((file) => new RegExp(`\\b${name}\\b`).test(withoutComments(file.text))).map((file) => file.path)
+    const strangers = users.filter((user) => !(user in exceptions))
+    return strangers.length > 1 ? [`${name}: named in ${strangers.join(', ')}; only its source and registry_cpu.cc may`] : []
+  })
 }
 
 /** Sources that no CMakeLists.txt of their folder names: they would be dead code. */
