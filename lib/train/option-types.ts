@@ -1,0 +1,40 @@
+/** The options of a training run as TypeScript sees them; the rules each one has to follow are in option-schema.ts. */
+
+/** A run's options with every default filled in. `null` stands for "the data set's own", read when the data is known. */
+export interface TrainOptions {
+  epochs: number
+  batchSize: number
+  /** Images whose batch statistics belong together; batchSize is a multiple of it. */
+  shardSize: number
+  seed: number
+  precision: 'fp32' | 'bf16'
+  /** null: every thread the process may use. */
+  threads: number | null
+  device: string
+  devices: number
+  optimizer: { name: 'sgd'; lr: number; momentum: number; nesterov: boolean; weightDecay: number; gradClip: number }
+  /** `steps`: the epochs, counted from 0, before which the `step` schedule divides the rate by ten. */
+  schedule: { name: 'step' | 'cosine'; warmupEpochs: number; steps: number[] }
+  loss: { labelSmoothing: number }
+  ema: { decay: number }
+  data: {
+    augment: string | null
+    size: number | null
+    mixup: number
+    cutmix: number
+    dctScale: boolean
+    onBadSample: 'replace' | 'skip'
+    /** A share of the training images below 1, else a count; null: max(10, 0.01 %). */
+    badSampleBudget: number | null
+  }
+  eval: { resize: number | null; crop: number | null; interpolation: 'bilinear' | 'bicubic' | null }
+  /** `every`: steps, or '1ep' for the end of each epoch. */
+  checkpoint: { every: number | '1ep'; keep: number }
+  onNonFinite: 'stop'
+  syncBn: boolean
+}
+
+/** The same with everything optional, as people write it. */
+export type PartialTrainOptions = { [K in keyof TrainOptions]?: TrainOptions[K] extends Group ? Partial<TrainOptions[K]> : TrainOptions[K] }
+
+type Group = Record<string, unknown>
