@@ -113,14 +113,17 @@ describe('structure rules', () => {
 
   it('refuse sources that no CMakeLists.txt names', () => {
     const tree = [
-      file('native/core/CMakeLists.txt', 'target_sources(sknet PRIVATE arena.cc)\n'),
+      file('native/core/CMakeLists.txt', 'target_sources(sknet PRIVATE arena.cc lower/sk.cc)\n'),
       file('native/core/arena.cc'),
       file('native/core/rena.cc'),
+      file('native/core/lower/sk.cc'),
+      file('native/core/lower/arena.cc'),
       file('native/ops/a.cc'),
     ]
     expect(unbuiltFindings(tree)).to.deep.equal([
-      "native/core/rena.cc: not named in its folder's CMakeLists.txt",
-      "native/ops/a.cc: not named in its folder's CMakeLists.txt",
+      'native/core/rena.cc: no CMakeLists.txt names it',
+      'native/core/lower/arena.cc: no CMakeLists.txt names it',
+      'native/ops/a.cc: no CMakeLists.txt names it',
     ])
   })
 

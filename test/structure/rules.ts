@@ -139,15 +139,15 @@ export function candidateFindings(files: SourceFile[], exceptions: Record<string
   })
 }
 
-/** Sources that no CMakeLists.txt of their folder names: they would be dead code. */
+/** Sources that no CMakeLists.txt of their folder, or of one above it, names: they would be dead code. */
 export function unbuiltFindings(files: SourceFile[]): string[] {
+  const lists = files.filter((file) => path.posix.basename(file.path) === 'CMakeLists.txt')
+  const names = (list: SourceFile, source: string) =>
+    list.text.split(/[\s"()]+/).includes(path.posix.relative(path.posix.dirname(list.path), source))
   return files
     .filter((file) => isNative(file) && /\.(cc|cu)$/.test(file.path))
-    .filter((file) => {
-      const lists = files.find((other) => other.path === `${path.posix.dirname(file.path)}/CMakeLists.txt`)
-      return !lists || !new RegExp(`(^|[\\s"(/])${path.basename(file.path).replace('.', '\\.')}(?=[\\s")])`, 'm').test(lists.text)
-    })
-    .map((file) => `${file.path}: not named in its folder's CMakeLists.txt`)
+    .filter((file) => !lists.some((list) => names(list, file.path)))
+    .map((file) => `${file.path}: no CMakeLists.txt names it`)
 }
 
 function isNative(file: SourceFile): boolean {
