@@ -1,0 +1,181 @@
+#include "binding/loader.h"
+
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "binding/convert.h"
+#include "binding/error.h"
+#include "binding/source.h"
+#include "core/error.h"
+
+namespace sknet::binding {
+
+namespace {
+
+constexpr napi_type_tag kTag = {0x2a6be0cc53f84d0a, 0x8e01b7f6d2c94433};
+constexpr int32_t kMaxSide = 65535;
+constexpr int32_t kMaxBatch = 1 << 20;
+constexpr int32_t kMaxThreads = 1024;
+constexpr int64_t kMaxSafeInteger = (int64_t{1} << 53) - 1;
+
+template <class T>
+T one_of(const Options& options, const char* name, std::initializer_list<std::pair<const char*, T>> values) {
+  const std::string found = options.string(name);
+  std::string expected;
+  for (const auto& [text, value] : values) {
+    if (found == text) return value;
+    expected += (expected.empty() ? "" : " or ") + std::string(text);
+  }
+  throw Error("ERR_SKNET_NATIVE", options.path_of(name) + ": expected " + expected + ", got " + found)
+      .with_option(options.path_of(name))
+      .with_got(found)
+      .with_expected(expected);
+}
+
+void copy_pair(const std::vector<double>& from, std::array<double, 2>& to) { std::copy(from.begin(), from.end(), to.begin()); }
+
+data::TransformOptions transform_options(const Options& options) {
+  data::TransformOptions transform;
+  transform.height = options.int32("height", 1, kMaxSide);
+  transform.width = options.int32("width", 1, kMaxSide);
+  transform.geometry = one_of<data::Geometry>(options, "geometry",
+                                              {{"pad_crop", data::Geometry::kPadCrop},
+                                               {"random_resized_crop", data::Geometry::kRandomResizedCrop},
+                                               {"resize_crop", data::Geometry::kResizeCrop}});
+  transform.pad = options.int32("pad", 0, kMaxSide);
+  copy_pair(options.numbers("area", 2), transform.area);
+  copy_pair(options.numbers("aspect", 2), transform.aspect);
+  transform.resize = options.int32("resize", 0, kMaxSide);
+  transform.interpolation =
+      one_of<data::Filter>(options, "interpolation", {{"bilinear", data::Filter::kBilinear}, {"bicubic", data::Filter::kBicubic}});
+  transform.flip = options.number("flip");
+  const std::vector<double> mean = options.numbers("mean", 3), std = options.numbers("std", 3);
+  for (size_t c = 0; c < 3; ++c) {
+    transform.mean[c] = static_cast<float>(mean[c]);
+    transform.std[c] = static_cast<float>(std[c]);
+  }
+  for (const double low : {transform.area[0], transform.aspect[0]}) {
+    check(low > 0, "ERR_SKNET_NATIVE", "transform: area and aspect must be above 0");
+  }
+  check(transform.area[0] <= transform.area[1] && transform.aspect[0] <= transform.aspect[1], "ERR_SKNET_NATIVE",
+        "transform: area and aspect must be given as [least, greatest]");
+  return transform;
+}
+
+data::LoaderOptions loader_options(const Options& options) {
+  data::LoaderOptions loader;
+  loader.batch_size = options.int32("batchSize", 1, kMaxBatch);
+  loader.seed = static_cast<uint64_t>(options.integer("seed", 0, kMaxSafeInteger));
+  loader.epoch = static_cast<uint32_t>(options.integer("epoch", 0, std::numeric_limits<uint32_t>::max()));
+  loader.shuffle = options.boolean("shuffle");
+  loader.drop_last = options.boolean("dropLast");
+  loader.skip_batches = options.integer("skipBatches", 0, std::numeric_limits<int32_t>::max());
+  loader.transform = transform_options(options.object("transform"));
+  loader.threads = options.int32("threads", 1, kMaxThreads);
+  loader.ahead = options.int32("ahead", 1, kMaxThreads);
+  loader.on_bad_sample = one_of<data::BadSamplePolicy>(
+      options, "onBadSample", {{"replace", data::BadSamplePolicy::kReplace}, {"skip", data::BadSamplePolicy::kSkip}});
+  return loader;
+}
+
+// A batch of one's own: the slot goes back to the loader's threads at once.
+struct BatchCopy {
+  bool end = false;
+  std::vector<float> images;
+  std::vector<int32_t> labels, indices;
+  std::vector<BadSample> bad;
+};
+
+BatchCopy take_batch(data::Loader& loader) {
+  const Batch* batch = loader.acquire();
+  if (batch == nullptr) return {.end = true};
+  const size_t floats = static_cast<size_t>(batch->count) * static_cast<size_t>(loader.height()) * static_cast<size_t>(loader.width()) * 3;
+  BatchCopy copy;
+  try {
+    copy.images.assign(batch->images, batch->images + floats);
+    copy.labels.assign(batch->labels, batch->labels + batch->count);
+    copy.indices.assign(batch->indices, batch->indices + batch->count);
+    copy.bad = batch->bad;
+  } catch (...) {
+    loader.release();
+    throw;
+  }
+  loader.release();
+  return copy;
+}
+
+Napi::Value batch_to_js(Napi::Env env, BatchCopy& batch) {
+  if (batch.end) return env.Null();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("images", to_float32_array(env, std::move(batch.images)));
+  result.Set("labels", to_int32_array(env, std::move(batch.labels)));
+  result.Set("indices", to_int32_array(env, std::move(batch.indices)));
+  result.Set("bad", bad_samples_to_js(env, batch.bad));
+  return result;
+}
+
+}  // namespace
+
+Napi::Array bad_samples_to_js(Napi::Env env, const std::vector<BadSample>& bad) {
+  Napi::Array array = Napi::Array::New(env, bad.size());
+  for (uint32_t i = 0; i < bad.size(); ++i) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("index", static_cast<double>(bad[i].index));
+    entry.Set("path", bad[i].path);
+    entry.Set("reason", bad[i].reason);
+    array.Set(i, entry);
+  }
+  return array;
+}
+
+Napi::Function LoaderObject::define(Napi::Env env) {
+  return DefineClass(env, "Loader",
+                     {InstanceAccessor<&LoaderObject::remaining>("remaining"), InstanceMethod<&LoaderObject::next>("next"),
+                      InstanceMethod<&LoaderObject::dispose>("dispose")});
+}
+
+std::shared_ptr<data::Loader> LoaderObject::from(const Napi::Value& value, const char* name) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kTag)) {
+    throw Error("ERR_SKNET_NATIVE", std::string(name) + " must be a Loader").with_option(name).with_expected("a Loader");
+  }
+  std::shared_ptr<data::Loader> loader = Unwrap(value.As<Napi::Object>())->loader_;
+  if (!loader) throw Error("ERR_SKNET_DISPOSED", "the loader was disposed");
+  return loader;
+}
+
+LoaderObject::LoaderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LoaderObject>(info) {
+  guard(info.Env(), [&] {
+    std::shared_ptr<const data::Source> source = SourceObject::from(info[0], "source");
+    loader_ = std::make_shared<data::Loader>(std::move(source), loader_options(Options(info[1])));
+    info.This().As<Napi::Object>().TypeTag(&kTag);
+  });
+}
+
+Napi::Value LoaderObject::remaining(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), loader_ ? static_cast<double>(loader_->remaining()) : 0);
+}
+
+Napi::Value LoaderObject::next(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&] {
+    const std::shared_ptr<data::Loader> loader = from(info.This(), "this");
+    in_flight_->enter("next");
+    const auto batch = std::make_shared<BatchCopy>();
+    AsyncCall call;
+    call.work = [loader, batch] { *batch = take_batch(*loader); };
+    call.settled = [in_flight = in_flight_] { in_flight->leave(); };
+    call.finish = [batch](Napi::Env e) { return batch_to_js(e, *batch); };
+    call.cancel = [loader] { loader->stop(); };
+    return run_async(env, std::move(call));
+  });
+}
+
+void LoaderObject::dispose(const Napi::CallbackInfo&) {
+  // A call in flight still holds the loader; stop() ends it.
+  if (loader_) loader_->stop();
+  loader_.reset();
+}
+
+}  // namespace sknet::binding

@@ -1,0 +1,31 @@
+// What the addon exports: binding.d.ts, entry by entry.
+#include <napi.h>
+
+#include "binding/addon_data.h"
+#include "binding/error.h"
+#include "binding/image.h"
+#include "binding/loader.h"
+#include "binding/random.h"
+#include "binding/source.h"
+
+namespace sknet::binding {
+
+namespace {
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  return guard(env, [&] {
+    AddonData::create(env);
+    exports.Set("version", SKNET_VERSION);
+    exports.Set("randomNormal", Napi::Function::New(env, random_normal, "randomNormal"));
+    exports.Set("decodeImage", Napi::Function::New(env, decode_image, "decodeImage"));
+    exports.Set("Source", SourceObject::define(env));
+    exports.Set("Loader", LoaderObject::define(env));
+    return exports;
+  });
+}
+
+NODE_API_MODULE(sknet, init)
+
+}  // namespace
+
+}  // namespace sknet::binding

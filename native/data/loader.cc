@@ -1,0 +1,217 @@
+#include "data/loader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "core/error.h"
+#include "core/philox.h"
+#include "data/order.h"
+
+namespace sknet::data {
+
+namespace {
+
+constexpr int kReplacementTries = 32;
+// Samples a thread takes at once, at most: enough to make the lock cheap for samples of a few microseconds.
+constexpr int kMaxChunk = 8;
+
+bool is_bad_sample(const Error& e) { return e.code == "ERR_SKNET_DECODE" || e.code == "ERR_SKNET_DATA"; }
+
+}  // namespace
+
+Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& options)
+    : source_(std::move(source)), options_(options), transform_(options.transform) {
+  check(options_.batch_size >= 1 && options_.threads >= 1 && options_.ahead >= 1 && options_.skip_batches >= 0, "ERR_SKNET_NATIVE",
+        "batchSize, threads and ahead must be at least 1, skipBatches at least 0");
+  order_ = epoch_order(source_->size(), options_.seed, options_.epoch, options_.shuffle);
+  const int64_t size = source_->size(), batch = options_.batch_size;
+  batches_ = options_.drop_last ? size / batch : (size + batch - 1) / batch;
+  next_batch_ = acquired_ = released_ = std::min(options_.skip_batches, batches_);
+
+  const int64_t left = batches_ - next_batch_;
+  slots_.resize(static_cast<size_t>(std::clamp<int64_t>(options_.ahead + 1, 1, std::max<int64_t>(left, 1))));
+  const int64_t largest = std::min(batch, std::max<int64_t>(size, 1));
+  const auto floats = static_cast<size_t>(largest) * static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
+  try {
+    for (Slot& slot : slots_) {
+      slot.images.resize(floats);
+      slot.labels.resize(static_cast<size_t>(largest));
+      slot.indices.resize(static_cast<size_t>(largest));
+    }
+  } catch (const std::exception&) {
+    const std::string bytes = std::to_string(floats * sizeof(float) * slots_.size());
+    throw Error("ERR_SKNET_OOM", "the loader's batches need " + bytes + " bytes")
+        .with_got(bytes + " bytes")
+        .with_expected("a smaller batch");
+  }
+  try {
+    for (int64_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
+  } catch (...) {
+    stop_and_join();
+    throw;
+  }
+}
+
+Loader::~Loader() { stop_and_join(); }
+
+void Loader::stop_and_join() {
+  stop();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void Loader::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  to_prepare_.notify_all();
+  to_deliver_.notify_all();
+}
+
+int Loader::count_of(int64_t batch) const {
+  const int64_t rest = source_->size() - batch * options_.batch_size;
+  return static_cast<int>(std::min<int64_t>(rest, options_.batch_size));
+}
+
+int64_t Loader::remaining() const {
+  const std::lock_guard lock(mutex_);
+  return batches_ - acquired_;
+}
+
+const Batch* Loader::acquire() {
+  std::unique_lock lock(mutex_);
+  if (acquiring_ || acquired_ != released_) {
+    throw Error("ERR_SKNET_BUSY", "the loader is in use: a batch was asked for before the last one was handed back")
+        .with_got("two consumers")
+        .with_expected("one consumer a loader");
+  }
+  const int64_t batch = acquired_;
+  Slot& slot = slot_of(batch);
+  acquiring_ = true;
+  to_deliver_.wait(lock, [&] { return stopped_ || batch == batches_ || (failure_ && batch >= failed_batch_) || slot.pending == 0; });
+  acquiring_ = false;
+  if (stopped_) throw Error("ERR_SKNET_DISPOSED", "the loader was disposed");
+  if (batch == batches_) return nullptr;
+  if (failure_ && batch >= failed_batch_) std::rethrow_exception(failure_);
+
+  std::stable_sort(slot.bad.begin(), slot.bad.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  slot.batch.images = slot.images.data();
+  slot.batch.labels = slot.labels.data();
+  slot.batch.indices = slot.indices.data();
+  slot.batch.count = count_of(batch);
+  slot.batch.bad.clear();
+  for (auto& [place, bad] : slot.bad) slot.batch.bad.push_back(std::move(bad));
+  ++acquired_;
+  return &slot.batch;
+}
+
+void Loader::release() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (released_ == acquired_) return;
+    slot_of(released_).pending = -1;
+    ++released_;
+  }
+  to_prepare_.notify_all();
+}
+
+void Loader::work() {
+  Scratch scratch;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    to_prepare_.wait(lock, [&] {
+      if (stopped_ || failure_ || next_batch_ == batches_) return true;
+      return next_batch_ < released_ + static_cast<int64_t>(slots_.size());
+    });
+    if (stopped_ || failure_ || next_batch_ == batches_) return;
+    const Chunk chunk = next_chunk();
+    Slot& slot = slot_of(chunk.batch);
+    lock.unlock();
+    std::exception_ptr failure;
+    scratch.bad.clear();
+    try {
+      prepare(chunk, slot, scratch);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    lock.lock();
+    if (failure && (!failure_ || chunk.batch < failed_batch_)) {
+      failure_ = failure;
+      failed_batch_ = chunk.batch;
+    }
+    slot.bad.insert(slot.bad.end(), scratch.bad.begin(), scratch.bad.end());
+    slot.pending -= chunk.end - chunk.begin;
+    if (failure_) to_prepare_.notify_all();
+    if (failure_ || slot.pending == 0) to_deliver_.notify_all();
+  }
+}
+
+Loader::Chunk Loader::next_chunk() {
+  const int count = count_of(next_batch_);
+  Slot& slot = slot_of(next_batch_);
+  if (next_place_ == 0) {
+    slot.pending = count;
+    slot.bad.clear();
+  }
+  const int share = std::max(1, count / options_.threads);
+  const Chunk chunk{next_batch_, next_place_, std::min(count, next_place_ + std::min(share, kMaxChunk))};
+  next_place_ = chunk.end;
+  if (next_place_ == count) {
+    ++next_batch_;
+    next_place_ = 0;
+    // Threads that wait for work after the last batch have to see that there is none.
+    if (next_batch_ == batches_) to_prepare_.notify_all();
+  }
+  return chunk;
+}
+
+void Loader::prepare(const Chunk& chunk, Slot& slot, Scratch& scratch) const {
+  for (int place = chunk.begin; place < chunk.end; ++place) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopped_) return;
+    }
+    prepare_sample(chunk.batch * options_.batch_size + place, place, slot, scratch);
+  }
+}
+
+void Loader::prepare_sample(int64_t position, int place, Slot& slot, Scratch& scratch) const {
+  const int64_t index = order_[static_cast<size_t>(position)];
+  if (try_sample(index, index, place, slot, scratch)) return;
+  if (options_.on_bad_sample == BadSamplePolicy::kSkip) {
+    const size_t floats = static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
+    std::fill_n(slot.images.data() + static_cast<size_t>(place) * floats, floats, 0.0f);
+    slot.labels[static_cast<size_t>(place)] = -1;
+    slot.indices[static_cast<size_t>(place)] = static_cast<int32_t>(index);
+    return;
+  }
+  PhiloxStream random(options_.seed, options_.epoch, static_cast<uint32_t>(index), RandomPurpose::kReplace);
+  for (int i = 0; i < kReplacementTries; ++i) {
+    if (try_sample(random.below(static_cast<uint32_t>(source_->size())), index, place, slot, scratch)) return;
+  }
+  const BadSample& first = scratch.bad.back().second;
+  throw Error("ERR_SKNET_BAD_SAMPLES", source_->path(index) + " does not decode, and neither does any of " +
+                                           std::to_string(kReplacementTries) + " samples drawn to replace it: " + first.reason)
+      .with_path(source_->path(index))
+      .with_got(first.reason)
+      .with_expected("a data set most of which decodes");
+}
+
+bool Loader::try_sample(int64_t index, int64_t original, int place, Slot& slot, Scratch& scratch) const {
+  const size_t floats = static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
+  const SampleKey key{options_.seed, options_.epoch, static_cast<uint32_t>(original)};
+  try {
+    source_->decode(index, scratch.image, scratch.file);
+    transform_.apply(scratch.image, key, scratch.transform, slot.images.data() + static_cast<size_t>(place) * floats);
+  } catch (const Error& e) {
+    if (!is_bad_sample(e)) throw;
+    scratch.bad.emplace_back(place, BadSample{index, source_->path(index), e.what()});
+    return false;
+  }
+  slot.labels[static_cast<size_t>(place)] = source_->label(index);
+  slot.indices[static_cast<size_t>(place)] = static_cast<int32_t>(index);
+  return true;
+}
+
+}  // namespace sknet::data

@@ -1,0 +1,110 @@
+// One epoch's batches, prepared ahead by own threads in slots allocated before the first of them runs.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/batch.h"
+#include "data/image.h"
+#include "data/source.h"
+#include "data/transform.h"
+
+namespace sknet::data {
+
+enum class BadSamplePolicy { kReplace, kSkip };
+
+// binding.d.ts, LoaderOptions.
+struct LoaderOptions {
+  int batch_size = 1;
+  uint64_t seed = 0;
+  uint32_t epoch = 0;
+  bool shuffle = false;
+  bool drop_last = false;
+  int64_t skip_batches = 0;
+  TransformOptions transform;
+  int threads = 1;
+  int ahead = 2;
+  BadSamplePolicy on_bad_sample = BadSamplePolicy::kReplace;
+};
+
+// What a batch holds depends on (seed, epoch, sample) and the options, never on `threads` or on timing. Batches come in order.
+// A sample that does not decode is reported in its batch and replaced by another, drawn from (seed, epoch, sample), or skipped (label -1,
+// zeros). Replacements get the lost sample's crop and flip.
+class Loader final : public BatchSource {
+ public:
+  // Allocates ahead + 1 slots and starts the threads. Throws Error ERR_SKNET_OOM naming the amount when the slots do not fit.
+  Loader(std::shared_ptr<const Source> source, const LoaderOptions& options);
+  // Ends the threads: each finishes at most the sample it is at.
+  ~Loader() override;
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  // Throws what a preparing thread threw (batches before the failed one are delivered first): ERR_SKNET_BAD_SAMPLES when no replacement
+  // decodes; ERR_SKNET_DISPOSED after stop(); ERR_SKNET_BUSY when another thread is in it or has not released its batch.
+  const Batch* acquire() override;
+  void release() override;
+  // Batches not yet acquired.
+  int64_t remaining() const override;
+  int height() const override { return transform_.options().height; }
+  int width() const override { return transform_.options().width; }
+  int batch_size() const { return options_.batch_size; }
+
+  // Makes a waiting acquire() and all later ones throw. Any thread; does not wait.
+  void stop();
+
+ private:
+  struct Slot {
+    std::vector<float> images;
+    std::vector<int32_t> labels, indices;
+    std::vector<std::pair<int, BadSample>> bad;  // place in the batch
+    int pending = -1;                            // samples still to be done; -1: nobody has begun
+    Batch batch;
+  };
+  struct Chunk {
+    int64_t batch;
+    int begin, end;  // places in the batch
+  };
+  struct Scratch {
+    Image image;
+    std::vector<uint8_t> file;
+    TransformScratch transform;
+    std::vector<std::pair<int, BadSample>> bad;
+  };
+
+  Slot& slot_of(int64_t batch) { return slots_[static_cast<size_t>(batch) % slots_.size()]; }
+  int count_of(int64_t batch) const;
+  void stop_and_join();
+  void work();
+  Chunk next_chunk();  // under mutex_, when there is one
+  void prepare(const Chunk& chunk, Slot& slot, Scratch& scratch) const;
+  void prepare_sample(int64_t position, int place, Slot& slot, Scratch& scratch) const;
+  bool try_sample(int64_t index, int64_t original, int place, Slot& slot, Scratch& scratch) const;
+
+  const std::shared_ptr<const Source> source_;
+  const LoaderOptions options_;
+  const Transform transform_;
+  std::vector<int32_t> order_;
+  int64_t batches_ = 0;
+  std::vector<Slot> slots_;
+  std::vector<std::thread> threads_;
+
+  mutable std::mutex mutex_;  // guards all below and, but for the samples themselves, the slots
+  std::condition_variable to_prepare_, to_deliver_;
+  bool stopped_ = false;
+  bool acquiring_ = false;
+  int64_t next_batch_ = 0;  // of the next chunk
+  int next_place_ = 0;
+  int64_t acquired_ = 0;  // batches handed out and handed back; acquired_ - 1 is held when they differ
+  int64_t released_ = 0;
+  std::exception_ptr failure_;
+  int64_t failed_batch_ = 0;
+};
+
+}  // namespace sknet::data

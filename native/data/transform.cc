@@ -1,0 +1,146 @@
+#include "data/transform.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "core/error.h"
+#include "core/philox.h"
+
+namespace sknet::data {
+
+namespace {
+
+constexpr int kCropTries = 10;
+// Of a resized image of which only a window is made; keeps coordinates within int.
+constexpr int64_t kMaxSide = 1 << 29;
+
+// A crop of torchvision's RandomResizedCrop: 10 tries, then the largest central crop whose aspect is allowed.
+Window draw_crop(int width, int height, const TransformOptions& options, const SampleKey& key) {
+  PhiloxStream random(key.seed, key.epoch, key.sample, RandomPurpose::kCrop);
+  const double area = static_cast<double>(width) * height;
+  const double log_low = std::log(options.aspect[0]), log_high = std::log(options.aspect[1]);
+  for (int i = 0; i < kCropTries; ++i) {
+    const double target = area * (options.area[0] + (options.area[1] - options.area[0]) * random.uniform());
+    const double aspect = std::exp(log_low + (log_high - log_low) * random.uniform());
+    const double w = std::nearbyint(std::sqrt(target * aspect)), h = std::nearbyint(std::sqrt(target / aspect));
+    if (w < 1 || h < 1 || w > width || h > height) continue;
+    const int crop_width = static_cast<int>(w), crop_height = static_cast<int>(h);
+    const int y = static_cast<int>(random.below(static_cast<uint32_t>(height - crop_height + 1)));
+    const int x = static_cast<int>(random.below(static_cast<uint32_t>(width - crop_width + 1)));
+    return {x, y, crop_width, crop_height};
+  }
+  const double aspect = static_cast<double>(width) / height;
+  int crop_width = width, crop_height = height;
+  if (aspect < options.aspect[0]) crop_height = static_cast<int>(std::nearbyint(width / options.aspect[0]));
+  if (aspect > options.aspect[1]) crop_width = static_cast<int>(std::nearbyint(height * options.aspect[1]));
+  crop_height = std::clamp(crop_height, 1, height);
+  crop_width = std::clamp(crop_width, 1, width);
+  return {(width - crop_width) / 2, (height - crop_height) / 2, crop_width, crop_height};
+}
+
+// Where a centre crop of `crop` pixels lies on an axis of `size`, as torchvision's CenterCrop places it: negative where it pads.
+int center_start(int size, int crop) {
+  if (crop > size) return -((crop - size) / 2);
+  return static_cast<int>(std::nearbyint((size - crop) / 2.0));
+}
+
+}  // namespace
+
+Transform::Transform(const TransformOptions& options) : options_(options) {
+  for (size_t c = 0; c < 3; ++c) {
+    for (size_t v = 0; v < 256; ++v) table_[c][v] = (static_cast<float>(v) / 255.0f - options.mean[c]) / options.std[c];
+  }
+}
+
+void Transform::apply(const Image& image, const SampleKey& key, TransformScratch& scratch, float* out) const {
+  const bool flip = options_.flip > 0 && PhiloxStream(key.seed, key.epoch, key.sample, RandomPurpose::kFlip).uniform() < options_.flip;
+  if (options_.geometry == Geometry::kPadCrop) return pad_crop(image, key, flip, out);
+  scratch.pixels.resize(static_cast<size_t>(options_.height) * static_cast<size_t>(options_.width) * 3);
+  uint8_t* pixels = scratch.pixels.data();
+  if (options_.geometry == Geometry::kRandomResizedCrop) {
+    random_resized_crop(image, key, pixels, scratch.resizer);
+  } else {
+    resize_crop(image, pixels, scratch.resizer);
+  }
+  const int64_t row = int64_t{3} * options_.width;
+  for (int y = 0; y < options_.height; ++y) normalise_row(pixels + y * row, options_.width, flip, out + y * row);
+}
+
+void Transform::pad_crop(const Image& image, const SampleKey& key, bool flip, float* out) const {
+  const int spare_y = image.height + 2 * options_.pad - options_.height, spare_x = image.width + 2 * options_.pad - options_.width;
+  if (spare_y < 0 || spare_x < 0) {
+    const std::string got = std::to_string(image.width) + "x" + std::to_string(image.height);
+    const std::string crop = std::to_string(options_.width) + "x" + std::to_string(options_.height);
+    throw Error("ERR_SKNET_DATA", "an image of " + got + " padded by " + std::to_string(options_.pad) + " is smaller than the crop " + crop)
+        .with_got(got)
+        .with_expected("at least " + crop + " after padding");
+  }
+  PhiloxStream random(key.seed, key.epoch, key.sample, RandomPurpose::kCrop);
+  const int top = static_cast<int>(random.below(static_cast<uint32_t>(spare_y + 1))) - options_.pad;
+  const int left = static_cast<int>(random.below(static_cast<uint32_t>(spare_x + 1))) - options_.pad;
+  // Columns of the crop that lie on the image.
+  const int begin = std::clamp(-left, 0, options_.width), end = std::clamp(image.width - left, begin, options_.width);
+  const int64_t row = int64_t{3} * options_.width;
+  for (int y = 0; y < options_.height; ++y) {
+    float* target = out + y * row;
+    const int source_y = top + y;
+    // Padding comes after normalisation: it is 0, the mean colour.
+    if (source_y < 0 || source_y >= image.height || begin == end) {
+      std::fill(target, target + row, 0.0f);
+      continue;
+    }
+    const int before = flip ? options_.width - end : begin, after = flip ? begin : options_.width - end;
+    std::fill(target, target + int64_t{3} * before, 0.0f);
+    const uint8_t* source = image.rgb.data() + (static_cast<int64_t>(source_y) * image.width + left + begin) * 3;
+    normalise_row(source, end - begin, flip, target + int64_t{3} * before);
+    std::fill(target + row - int64_t{3} * after, target + row, 0.0f);
+  }
+}
+
+void Transform::random_resized_crop(const Image& image, const SampleKey& key, uint8_t* pixels, Resizer& resizer) const {
+  const Window crop = draw_crop(image.width, image.height, options_, key);
+  const int64_t stride = int64_t{3} * image.width;
+  const ImageView view{image.rgb.data() + crop.y * stride + int64_t{3} * crop.x, crop.width, crop.height, stride};
+  resizer.run(view, options_.width, options_.height, {0, 0, options_.width, options_.height}, options_.interpolation, pixels);
+}
+
+void Transform::resize_crop(const Image& image, uint8_t* pixels, Resizer& resizer) const {
+  // The longer side is cut off to an integer, as torchvision's Resize does.
+  int width = image.width, height = image.height;
+  if (options_.resize > 0) {
+    const int64_t shorter = std::min(width, height), longer = std::max(width, height);
+    const int64_t exact = options_.resize * longer / shorter;
+    check(exact <= kMaxSide, "ERR_SKNET_DATA", "the image is too long and thin to be resized");
+    const int scaled = static_cast<int>(exact);
+    (width <= height ? width : height) = options_.resize;
+    (image.width <= image.height ? height : width) = scaled;
+  }
+  const int top = center_start(height, options_.height), left = center_start(width, options_.width);
+  const int out_top = std::max(-top, 0), out_left = std::max(-left, 0);
+  const Window window{std::max(left, 0), std::max(top, 0), std::min(width, options_.width), std::min(height, options_.height)};
+  const ImageView view{image.rgb.data(), image.width, image.height, int64_t{3} * image.width};
+  const int64_t row = int64_t{3} * options_.width;
+  if (window.width == options_.width && window.height == options_.height) {
+    resizer.run(view, width, height, window, options_.interpolation, pixels);
+    return;
+  }
+  // Smaller than the crop: black around it.
+  const int64_t window_row = int64_t{3} * window.width;
+  std::vector<uint8_t> picture(static_cast<size_t>(window_row * window.height));
+  resizer.run(view, width, height, window, options_.interpolation, picture.data());
+  std::memset(pixels, 0, static_cast<size_t>(row * options_.height));
+  for (int y = 0; y < window.height; ++y) {
+    std::memcpy(pixels + (out_top + y) * row + int64_t{3} * out_left, picture.data() + y * window_row, static_cast<size_t>(window_row));
+  }
+}
+
+void Transform::normalise_row(const uint8_t* pixels, int count, bool flip, float* out) const {
+  for (int x = 0; x < count; ++x) {
+    const uint8_t* pixel = pixels + int64_t{3} * (flip ? count - 1 - x : x);
+    for (size_t c = 0; c < 3; ++c) out[3 * x + static_cast<int>(c)] = table_[c][pixel[c]];
+  }
+}
+
+}  // namespace sknet::data

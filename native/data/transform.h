@@ -1,0 +1,58 @@
+// From a decoded image to the floats of one batch slot: geometry, flip, normalisation.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "data/image.h"
+#include "data/resize.h"
+
+namespace sknet::data {
+
+enum class Geometry { kPadCrop, kRandomResizedCrop, kResizeCrop };
+
+// binding.d.ts, TransformOptions.
+struct TransformOptions {
+  int height = 0, width = 0;
+  Geometry geometry = Geometry::kResizeCrop;
+  int pad = 0;
+  std::array<double, 2> area{1, 1}, aspect{1, 1};
+  int resize = 0;
+  Filter interpolation = Filter::kBilinear;
+  double flip = 0;
+  std::array<float, 3> mean{}, std{1, 1, 1};
+};
+
+// What the random numbers of one application depend on, and all they depend on.
+struct SampleKey {
+  uint64_t seed;
+  uint32_t epoch, sample;
+};
+
+// Working memory of one thread.
+struct TransformScratch {
+  Resizer resizer;
+  std::vector<uint8_t> pixels;
+};
+
+class Transform {
+ public:
+  explicit Transform(const TransformOptions& options);
+
+  const TransformOptions& options() const { return options_; }
+  // Writes [height, width, 3] floats (v / 255 - mean) / std. Throws Error ERR_SKNET_DATA when a padded image is smaller than the crop.
+  void apply(const Image& image, const SampleKey& key, TransformScratch& scratch, float* out) const;
+
+ private:
+  void pad_crop(const Image& image, const SampleKey& key, bool flip, float* out) const;
+  void random_resized_crop(const Image& image, const SampleKey& key, uint8_t* pixels, Resizer& resizer) const;
+  void resize_crop(const Image& image, uint8_t* pixels, Resizer& resizer) const;
+  // One row of `count` pixels to `out`, mirrored when `flip`.
+  void normalise_row(const uint8_t* pixels, int count, bool flip, float* out) const;
+
+  TransformOptions options_;
+  std::array<std::array<float, 256>, 3> table_;  // byte -> float, per channel
+};
+
+}  // namespace sknet::data
