@@ -1,0 +1,142 @@
+/** Accuracy and loss of a model on a data set. */
+import { badOption, integer, knownKeys, list, oneOf, optional } from '../check.js'
+import type { Dataset } from '../data/dataset.js'
+import { openLoader } from '../data/loader.js'
+import { evalTransform } from '../data/transforms.js'
+import { SknetError } from '../errors.js'
+import type { Model } from '../model/model.js'
+import { awaitNative, callNative, type BadSample, type EvalTotals, type Loader, type Plan, type TransformOptions } from '../native.js'
+import { abortError, cancellable } from './abort.js'
+import { checkLabels } from './check-data.js'
+import { checkMemory, inferencePlan, threadCount, writeTensors } from './plans.js'
+
+export interface EvaluateOptions {
+  /** 'auto' or 'cpu' in this version. */
+  device?: string
+  /** Images at a time; 64 unless given. It changes memory and speed, not the result. */
+  batchSize?: number
+  /** Which of the two accuracies are wanted, both unless given; the result always has both. */
+  topk?: (1 | 5)[]
+  /** Native threads; all the process may use unless given. */
+  threads?: number
+  /** Shorter side before the centre crop, its size and the filter; the data set's own unless given. */
+  resize?: number
+  crop?: number
+  interpolation?: 'bilinear' | 'bicubic'
+  signal?: AbortSignal
+}
+
+export interface Evaluation {
+  /** Shares from 0 to 1 of the images that were read. */
+  top1: number
+  top5: number
+  /** Mean cross-entropy, without label smoothing. */
+  loss: number
+  images: number
+  /** Images that could not be read; they count nowhere. */
+  bad: BadSample[]
+  seconds: number
+}
+
+/** What an evaluation reads: everything of `dataset`, in its order. */
+export interface EvaluationSetup {
+  dataset: Dataset
+  batchSize: number
+  transform: TransformOptions
+  threads: number
+}
+
+/**
+ * Evaluates in evaluation mode (running statistics), on every image, the last incomplete batch included.
+ * @throws ERR_SKNET_OPTION, ERR_SKNET_DATA (labels beyond the model's classes, nothing readable), ERR_SKNET_OOM; AbortError when `signal` fires
+ */
+export async function evaluate(model: Model, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+  const checked = checkEvaluateOptions(options)
+  checkLabels(dataset, model.spec.classes)
+  const threads = threadCount(checked.threads)
+  const transform = evalTransform(dataset, checked.view)
+  const batchSize = Math.min(checked.batchSize, dataset.size)
+  const signal = options.signal ?? new AbortController().signal
+  const plan = inferencePlan(model, transform.height, batchSize, threads)
+  try {
+    checkMemory([callNative(() => plan.memory())], batchSize)
+    await writeTensors(plan, 'value', model.weights())
+    const result = await runEvaluation(plan, evaluationLoader({ dataset, batchSize, transform, threads }), signal)
+    if (signal.aborted) throw abortError(signal, null)
+    return result
+  } finally {
+    plan.dispose()
+  }
+}
+
+export function evaluationLoader({ dataset, batchSize, transform, threads }: EvaluationSetup): Loader {
+  return openLoader(dataset, {
+    batchSize,
+    seed: 0,
+    epoch: 0,
+    shuffle: false,
+    dropLast: false,
+    skipBatches: 0,
+    transform,
+    threads,
+    ahead: 2,
+    onBadSample: 'skip',
+  })
+}
+
+/** Runs everything the loader has through the plan and disposes the loader. After an abort the numbers are those of a part. */
+export async function runEvaluation(plan: Plan, loader: Loader, signal: AbortSignal): Promise<Evaluation> {
+  const began = performance.now()
+  try {
+    if (signal.aborted) return { top1: 0, top5: 0, loss: 0, images: 0, bad: [], seconds: 0 }
+    const totals = await cancellable(
+      signal,
+      () => plan.cancel(),
+      () => awaitNative(() => plan.evaluate(loader)),
+    )
+    return { ...means(totals, signal), bad: totals.bad, seconds: (performance.now() - began) / 1000 }
+  } finally {
+    loader.dispose()
+  }
+}
+
+function means(
+  { images, lossSum, top1, top5, bad }: EvalTotals,
+  signal: AbortSignal,
+): Pick<Evaluation, 'top1' | 'top5' | 'loss' | 'images'> {
+  if (images === 0 && !signal.aborted) {
+    const last = bad.at(-1)
+    throw new SknetError('ERR_SKNET_DATA', 'Not one image of the validation set can be read', {
+      ...(last === undefined ? {} : { path: last.path, got: last.reason }),
+      expected: 'readable images',
+    })
+  }
+  const share = (count: number): number => (images === 0 ? 0 : count / images)
+  return { top1: share(top1), top5: share(top5), loss: share(lossSum), images }
+}
+
+function checkEvaluateOptions(options: EvaluateOptions) {
+  const given = knownKeys('', options, ['device', 'batchSize', 'topk', 'threads', 'resize', 'crop', 'interpolation', 'signal'])
+  const device = optional<unknown>(given.device, 'auto', (v) => v)
+  if (device !== 'auto' && device !== 'cpu') refuseDevice(device)
+  const topk = optional(given.topk, [1, 5], (v) => list('topk', v, (path, k) => integer(path, k)))
+  if (topk.some((k) => k !== 1 && k !== 5)) badOption('topk', topk, 'a list of 1 and 5')
+  const resize = optional<number | null>(given.resize, null, (v) => integer('resize', v, { min: 0 }))
+  const crop = optional<number | null>(given.crop, null, (v) => integer('crop', v))
+  const interpolation = optional<'bilinear' | 'bicubic' | null>(given.interpolation, null, (v) =>
+    oneOf('interpolation', v, ['bilinear', 'bicubic']),
+  )
+  return {
+    batchSize: optional(given.batchSize, 64, (v) => integer('batchSize', v)),
+    threads: optional<number | null>(given.threads, null, (v) => integer('threads', v)),
+    view: { resize, crop, interpolation },
+  }
+}
+
+function refuseDevice(device: unknown): never {
+  if (typeof device === 'string' && /^cuda(:\d+|-emulated)?$/.test(device)) {
+    const details = { option: 'device', got: device, expected: 'auto or cpu' }
+    throw new SknetError('ERR_SKNET_DEVICE', `device is '${device}', but the CUDA backend is not in this version`, details)
+  }
+  return badOption('device', device, 'auto or cpu')
+}

@@ -1,0 +1,99 @@
+/** Native plans for a model: built from its layers, filled with its tensors, read back a few megabytes at a time. */
+import { setImmediate } from 'node:timers/promises'
+import { SknetError } from '../errors.js'
+import type { Model } from '../model/model.js'
+import { callNative, native, type MemoryReport, type Plan, type PlanOptions, type Section } from '../native.js'
+import { planOptimizer } from '../optim/sgd.js'
+import type { TrainOptions } from './option-types.js'
+
+export type Tensors = Map<string, Float32Array>
+
+/** Floats copied between two turns of the event loop: about a millisecond of work. */
+const SLICE = 1 << 20
+
+/** The plan of a training step for input of `size` x `size`. Its weights are still to be written. */
+export function trainPlan(model: Model, options: TrainOptions, size: number): Plan {
+  return buildPlan({
+    layers: model.spec.layers,
+    input: { height: size, width: size, channels: model.spec.input.channels },
+    mode: 'train',
+    shardSize: options.shardSize,
+    shards: options.batchSize / options.shardSize,
+    threads: threadCount(options.threads),
+    labelSmoothing: options.loss.labelSmoothing,
+    optimizer: planOptimizer(options.optimizer, options.ema.decay, model.tensors()),
+  })
+}
+
+/** A plan that evaluates up to `batchSize` images at a time. */
+export function inferencePlan(model: Model, size: number, batchSize: number, threads: number | null): Plan {
+  return buildPlan({
+    layers: model.spec.layers,
+    input: { height: size, width: size, channels: model.spec.input.channels },
+    mode: 'infer',
+    shardSize: batchSize,
+    shards: 1,
+    threads: threadCount(threads),
+  })
+}
+
+/** Native threads: what was asked for, else all that the process may use. */
+export function threadCount(asked: number | null): number {
+  return asked ?? callNative(() => native().cpuInfo()).threads
+}
+
+/** Throws ERR_SKNET_OOM when the plans together want more memory than the process can still get. */
+export function checkMemory(reports: readonly MemoryReport[], batchSize: number): void {
+  const wanted = reports.reduce((sum, report) => sum + report.total, 0)
+  const free = process.availableMemory()
+  if (wanted <= free) return
+  const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`
+  throw new SknetError('ERR_SKNET_OOM', `Training needs ${mebibytes(wanted)} of memory and ${mebibytes(free)} are free`, {
+    option: 'batchSize',
+    got: batchSize,
+    expected: 'a batch that fits into memory',
+    hint: 'Choose a smaller batch or shard size, or a smaller input',
+  })
+}
+
+/** Copies tensors into one section of a plan. */
+export async function writeTensors(plan: Plan, section: Section, tensors: ReadonlyMap<string, Float32Array>): Promise<void> {
+  let copied = 0
+  for (const [name, data] of tensors) {
+    callNative(() => plan.write(section, name, data))
+    copied = await breathe(copied + data.length)
+  }
+}
+
+/** Copies of all tensors of a section, by name. */
+export async function readTensors(plan: Plan, section: Section): Promise<Tensors> {
+  const tensors: Tensors = new Map()
+  let copied = 0
+  for (const { name, kind } of plan.tensors()) {
+    if (section === 'momentum' && kind !== 'param') continue
+    const data = callNative(() => plan.read(section, name))
+    tensors.set(name, data)
+    copied = await breathe(copied + data.length)
+  }
+  return tensors
+}
+
+/** `op/phase` -> the candidates that run it. */
+export function kernelChoices(plan: Plan): Record<string, string[]> {
+  const choices: Record<string, string[]> = {}
+  for (const step of plan.steps()) {
+    const of = (choices[`${step.op}/${step.phase}`] ??= [])
+    if (!of.includes(step.candidate)) of.push(step.candidate)
+  }
+  return choices
+}
+
+function buildPlan(options: PlanOptions): Plan {
+  return callNative(() => new (native().Plan)(options))
+}
+
+async function breathe(copied: number): Promise<number> {
+  if (copied < SLICE) return copied
+  await setImmediate()
+  return 0
+}

@@ -1,0 +1,255 @@
+/** Trains a model: a whole run with fit, or single steps on batches of the caller's own. */
+import { badOption, describe, integer, isObject, knownKeys } from '../check.js'
+import { isDataset, type Dataset } from '../data/dataset.js'
+import { SknetError } from '../errors.js'
+import type { Model } from '../model/model.js'
+import { awaitNative, callNative, type MemoryReport, type Plan } from '../native.js'
+import type { TrainEvent } from './events.js'
+import type { Session } from './finished.js'
+import { openSession, type FitData, type TrainerSettings } from './open.js'
+import { checkOptions, resolveOptions } from './options.js'
+import type { PartialTrainOptions, TrainOptions } from './option-types.js'
+import { checkMemory, readTensors, trainPlan, writeTensors } from './plans.js'
+import { defaultRecipe, recipesByName, type Recipe, type RecipeName } from './recipes.js'
+
+export interface TrainerOptions extends PartialTrainOptions {
+  /** A recipe or its name; `cifar` for networks made for inputs below 64 pixels, else `large`. What is set beside it wins. */
+  recipe?: Recipe | RecipeName
+  /** Run folder: checkpoints, results, events. Where it holds a run with the same options, fit goes on with it. Without one nothing is kept. */
+  run?: string
+  /** true: an earlier run in the folder is removed, once everything else has been checked. */
+  fresh?: boolean
+}
+
+export interface FitOptions {
+  train: Dataset
+  /** Judged after each epoch; without it there is no best/. */
+  val?: Dataset
+  /** Stops after the step under way: a checkpoint is written, an end event comes, then the loop throws an AbortError whose cause is the reason. */
+  signal?: AbortSignal
+  /** Stop, with a checkpoint, once the whole run has done this many steps. The schedule stays that of the whole run. */
+  maxSteps?: number
+}
+
+export interface StepBatch {
+  /** NHWC, already normalised: batchSize x size x size x 3. */
+  images: Float32Array
+  labels: Int32Array | readonly number[]
+}
+
+/** Names beside the option paths that a configuration may hold. */
+const OWN_OPTIONS = ['recipe', 'run', 'fresh'] as const
+
+export class Trainer {
+  readonly model: Model
+  readonly options: TrainOptions
+  readonly recipe: string
+  readonly #settings: TrainerSettings
+  readonly #closing = new AbortController()
+  #stepPlan: Plan | null = null
+  #busy = false
+  #idle: Promise<void> = Promise.resolve()
+
+  /** @throws ERR_SKNET_OPTION or ERR_SKNET_DEVICE, before anything is allocated */
+  constructor(model: Model, options: TrainerOptions = {}) {
+    const { recipe, run, fresh, ...rest } = checkTrainerOptions(options)
+    const chosen = recipe ?? defaultRecipe(model.spec.input.size)
+    this.model = model
+    this.recipe = chosen.name
+    this.options = resolveOptions([checkOptions(chosen.options), checkOptions(rest, OWN_OPTIONS)])
+    this.#settings = { options: this.options, recipe: chosen.name, run, fresh }
+  }
+
+  /**
+   * The whole run, or what is left of it. Leaving the loop early (break) writes a checkpoint as well. Afterwards the model holds the
+   * trained weights; with an EMA the averaged ones.
+   * @throws ERR_SKNET_RUN when the folder holds another run, ERR_SKNET_DATA, ERR_SKNET_OOM, ERR_SKNET_CHECKPOINT_IO before the first step;
+   *   ERR_SKNET_DIVERGED, ERR_SKNET_BAD_SAMPLES and AbortError later, each after a checkpoint
+   */
+  async *fit(options: FitOptions): AsyncGenerator<TrainEvent, void, void> {
+    const data = checkFitOptions(options, this.#closing.signal)
+    const release = this.#occupy()
+    let session: Session | null = null
+    let failed = true
+    try {
+      this.#freeStepPlan()
+      session = await openSession(this.model, this.#settings, data)
+      // A consumer that breaks ends the generator at its yield: no exception passes here, and the session may still be saved.
+      failed = false
+      try {
+        yield* session.events()
+      } catch (error) {
+        failed = true
+        throw error
+      }
+    } finally {
+      try {
+        await session?.close(failed)
+      } finally {
+        release()
+      }
+    }
+  }
+
+  /**
+   * One step on a batch of the caller's own, at the base learning rate unless `lr` is given; the model's weights follow.
+   * Momentum lives as long as the trainer does, and starts anew after fit.
+   * @returns the mean loss of the batch before the step
+   * @throws ERR_SKNET_OPTION for a batch of the wrong size, ERR_SKNET_DATA for a label that is no class, ERR_SKNET_DIVERGED (weights unchanged)
+   */
+  async step(batch: StepBatch, { lr = this.options.optimizer.lr }: { lr?: number } = {}): Promise<number> {
+    const release = this.#occupy()
+    try {
+      const size = this.#stepSize()
+      const { images, labels } = checkBatch(batch, this.options.batchSize, size, this.model.spec)
+      if (!(Number.isFinite(lr) && lr >= 0)) badOption('lr', lr, 'a finite number of at least 0')
+      this.#stepPlan ??= await this.#openStepPlan(size)
+      const plan = this.#stepPlan
+      const chunk = await awaitNative(() => plan.trainBatch(images, labels, lr))
+      if (chunk.nonFinite !== null) {
+        const { loss, gradNorm } = chunk.nonFinite
+        const message = `The step diverged: loss ${loss}, gradient norm ${gradNorm}; the weights were not changed`
+        throw new SknetError('ERR_SKNET_DIVERGED', message, {
+          got: { loss: String(loss), gradNorm: String(gradNorm) },
+          expected: 'finite numbers',
+        })
+      }
+      this.model.setWeights(await readTensors(plan, 'value'))
+      return chunk.loss[0]!
+    } finally {
+      release()
+    }
+  }
+
+  /**
+   * Bytes of the training plan, known before anything runs.
+   * @param size side of the training input; data.size unless given, else the model's own
+   */
+  memoryReport({ size = this.#stepSize() }: { size?: number } = {}): MemoryReport {
+    this.#checkOpen()
+    const plan = trainPlan(this.model, this.options, integer('size', size))
+    try {
+      return callNative(() => plan.memory())
+    } finally {
+      plan.dispose()
+    }
+  }
+
+  /** Frees native memory. A fit under way stops as by an abort; asyncDispose waits for that. Safe to call again. */
+  dispose(): void {
+    this.#closing.abort(new Error('the trainer was disposed'))
+    if (!this.#busy) this.#freeStepPlan()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispose()
+    await this.#idle
+    this.#freeStepPlan()
+  }
+
+  #stepSize(): number {
+    return this.options.data.size ?? this.model.spec.input.size
+  }
+
+  async #openStepPlan(size: number): Promise<Plan> {
+    const plan = trainPlan(this.model, this.options, size)
+    try {
+      checkMemory([callNative(() => plan.memory())], this.options.batchSize)
+      await writeTensors(plan, 'value', this.model.weights())
+      if (this.options.ema.decay > 0) await writeTensors(plan, 'ema', this.model.weights())
+      return plan
+    } catch (error) {
+      plan.dispose()
+      throw error
+    }
+  }
+
+  #freeStepPlan(): void {
+    this.#stepPlan?.dispose()
+    this.#stepPlan = null
+  }
+
+  #checkOpen(): void {
+    if (this.#closing.signal.aborted) throw new SknetError('ERR_SKNET_DISPOSED', 'The trainer was disposed')
+  }
+
+  /** One fit or step at a time. */
+  #occupy(): () => void {
+    this.#checkOpen()
+    if (this.#busy) throw new SknetError('ERR_SKNET_BUSY', 'The trainer is at work already', { expected: 'one fit or step at a time' })
+    this.#busy = true
+    let finish = (): void => {}
+    this.#idle = new Promise((resolve) => {
+      finish = resolve
+    })
+    return () => {
+      this.#busy = false
+      if (this.#closing.signal.aborted) this.#freeStepPlan()
+      finish()
+    }
+  }
+}
+
+interface CheckedTrainerOptions extends PartialTrainOptions {
+  recipe: Recipe | null
+  run: string | null
+  fresh: boolean
+}
+
+function checkTrainerOptions(options: unknown): CheckedTrainerOptions {
+  if (!isObject(options)) badOption('options', options, 'an object of options')
+  const { recipe, run, fresh, ...rest } = options as TrainerOptions
+  if (run !== undefined && (typeof run !== 'string' || run === '')) badOption('run', run, 'the path of a folder')
+  if (fresh !== undefined && typeof fresh !== 'boolean') badOption('fresh', fresh, 'true or false')
+  return { ...rest, recipe: recipe === undefined ? null : checkRecipe(recipe), run: run ?? null, fresh: fresh ?? false }
+}
+
+/** A recipe by name, or one as made by `recipes`. */
+export function checkRecipe(recipe: unknown): Recipe {
+  if (typeof recipe === 'string') {
+    if (Object.hasOwn(recipesByName, recipe)) return recipesByName[recipe as RecipeName]()
+    return badOption('recipe', recipe, `one of ${Object.keys(recipesByName).join(', ')}`)
+  }
+  if (!isObject(recipe) || typeof recipe.name !== 'string' || !isObject(recipe.options)) {
+    return badOption('recipe', recipe, 'a recipe such as recipes.large(), or its name')
+  }
+  return recipe as unknown as Recipe
+}
+
+function checkFitOptions(options: FitOptions, closing: AbortSignal): FitData {
+  const { train, val, signal, maxSteps } = knownKeys('fit', options, ['train', 'val', 'signal', 'maxSteps'])
+  if (!isDataset(train)) badOption('fit.train', train, 'a data set such as cifar10() gives')
+  if (val !== undefined && val !== null && !isDataset(val)) badOption('fit.val', val, 'a data set such as cifar10() gives')
+  if (signal !== undefined && !(signal instanceof AbortSignal)) badOption('fit.signal', describe(signal), 'an AbortSignal')
+  return {
+    train,
+    val: val ?? null,
+    signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
+    maxSteps: maxSteps === undefined ? Infinity : integer('fit.maxSteps', maxSteps),
+  }
+}
+
+function checkBatch(batch: StepBatch, batchSize: number, size: number, spec: Model['spec']): { images: Float32Array; labels: Int32Array } {
+  const { images, labels } = knownKeys('batch', batch, ['images', 'labels'])
+  const wanted = batchSize * size * size * spec.input.channels
+  if (!(images instanceof Float32Array) || images.length !== wanted) {
+    return badOption(
+      'batch.images',
+      images,
+      `a Float32Array of ${batchSize} x ${size} x ${size} x ${spec.input.channels} = ${wanted} numbers`,
+    )
+  }
+  const given = labels instanceof Int32Array || Array.isArray(labels) ? Int32Array.from(labels as ArrayLike<number>) : null
+  if (given === null || given.length !== batchSize)
+    return badOption('batch.labels', labels, `${batchSize} labels, as an Int32Array or an array`)
+  const at = given.findIndex((label, i) => label !== (labels as ArrayLike<number>)[i] || label < 0 || label >= spec.classes)
+  if (at >= 0) {
+    const got = (labels as ArrayLike<number>)[at]
+    throw new SknetError('ERR_SKNET_DATA', `Label ${String(got)} at place ${at} of the batch is no class of the model`, {
+      option: 'batch.labels',
+      got,
+      expected: `a whole number from 0 to ${spec.classes - 1}`,
+    })
+  }
+  return { images, labels: given }
+}
