@@ -75,8 +75,9 @@ describe('fill rule', () => {
       if (!file) continue
       const stored = readGolden(file)
       const name = c.file.replace('.safetensors', '')
-      for (const input of ['x', 'gy'])
-        {assertClose(input, fillInput(`${name}.${input}`, stored.get(input)!.shape), stored.get(input)!.data, 0)}
+      for (const input of ['x', 'gy']) {
+        assertClose(input, fillInput(`${name}.${input}`, stored.get(input)!.shape), stored.get(input)!.data, 0)
+      }
       for (const [parameter, t] of withoutPrefix(stored, 'param.')) assertClose(parameter, fillTensor(parameter, t.shape), t.data, 0)
     }
   })

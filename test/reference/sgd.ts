@@ -17,13 +17,6 @@ export function sgdStep(value: Float64Array, velocity: Float64Array, gradient: F
   }
 }
 
-/** 2-norm of several tensors taken as one vector. */
-export function gradientNorm(gradients: Iterable<Float64Array>): number {
-  let squares = 0
-  for (const g of gradients) for (const value of g) squares += value * value
-  return Math.sqrt(squares)
-}
-
 /** The factor that brings the norm down to at most `clip`; 0 means off. */
 export function clipFactor(norm: number, clip: number): number {
   return clip > 0 && norm > clip ? clip / norm : 1

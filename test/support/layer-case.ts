@@ -9,6 +9,8 @@ export interface LayerCase {
   name: string
   layers: Layer[]
   input: Shape4
+  /** Of the tolerance, where a case is worse conditioned than most (compare.ts). */
+  factor?: number
 }
 
 /** Everything one run starts from, and the float64 results. All values are exact in float32. */
@@ -25,11 +27,12 @@ export interface DrawnCase {
 /** Values as a trained network has them: He-scaled weights, BN scales around 1, positive variances. */
 export function drawTensor(info: LayerTensor, r: Random): Tensor {
   const size = info.shape.reduce((product, n) => product * n, 1)
-  if (info.name.endsWith('.running_var'))
-    {return tensor(
+  if (info.name.endsWith('.running_var')) {
+    return tensor(
       info.shape,
       Float32Array.from({ length: size }, () => 0.75 + 0.5 * r.uniform()),
-    )}
+    )
+  }
   if (info.shape.length > 1) return tensor(info.shape, r.normals(size, Math.sqrt(2 / info.shape.slice(1).reduce((a, b) => a * b, 1))))
   return tensor(info.shape, r.normals(size, 0.2, info.name.endsWith('.weight') ? 1 : 0))
 }

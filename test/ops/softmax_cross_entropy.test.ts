@@ -1,0 +1,55 @@
+import { expect } from 'chai'
+import { assertClose, tolerance } from '../support/compare.js'
+import { supportedIsas } from '../support/run-layers.js'
+import { linearNetwork } from '../support/tiny-networks.js'
+import { compareTraining, drawTraining, plainSettings, trainNative, trainReference, type TrainCase } from '../support/train-case.js'
+
+function entropy(batch: number, classes: number, labelSmoothing: number): TrainCase {
+  return {
+    name: `${batch} images, ${classes} classes, label smoothing ${labelSmoothing}`,
+    layers: linearNetwork(classes),
+    input: [1, 1, 5],
+    classes,
+    shardSize: batch,
+    shards: 1,
+    settings: { ...plainSettings, labelSmoothing },
+  }
+}
+
+// One layer's gradient is dlogits times its input, so loss and gradient of the op show in the loss and in the gradients of weight and bias.
+describe('softmax_cross_entropy', () => {
+  for (const c of [
+    entropy(1, 2, 0),
+    entropy(7, 10, 0),
+    entropy(7, 10, 0.1),
+    entropy(33, 7, 0.1),
+    entropy(5, 1000, 0.1),
+    entropy(3, 33, 0),
+  ]) {
+    it(c.name, async () => {
+      const drawn = drawTraining(c, 1)
+      const expected = trainReference(c, drawn)
+      for (const isa of supportedIsas()) compareTraining(isa, await trainNative(c, drawn, { isa }), expected, tolerance(c.classes))
+    })
+  }
+
+  it('counts an image labelled -1 nowhere', async () => {
+    const c = { ...entropy(6, 7, 0.1), name: 'labels of -1' }
+    const drawn = drawTraining(c, 2)
+    for (const { labels } of drawn.batches) labels.set([-1, -1], 2)
+    const expected = trainReference(c, drawn)
+    for (const isa of supportedIsas()) compareTraining(isa, await trainNative(c, drawn, { isa }), expected, tolerance(c.classes))
+  })
+
+  it('stays finite on logits of any size', async () => {
+    const c = { ...entropy(4, 5, 0.1), name: 'large logits' }
+    const drawn = drawTraining(c, 1)
+    for (const { data } of drawn.tensors.values()) for (let i = 0; i < data.length; i++) data[i] = Math.fround(data[i]! * 1000)
+    const expected = trainReference(c, drawn)
+    for (const isa of supportedIsas()) {
+      const result = await trainNative(c, drawn, { isa })
+      expect(result.loss[0]).to.satisfy(Number.isFinite)
+      assertClose(`${isa}: loss`, result.loss, [expected.steps[0]!.loss], 1e-5)
+    }
+  })
+})
