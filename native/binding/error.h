@@ -23,4 +23,16 @@ auto guard(Napi::Env env, const F& f) -> decltype(f()) {
   }
 }
 
+// guard() for methods that return a promise: what f throws rejects it.
+template <class F>
+Napi::Value promised(Napi::Env env, const F& f) {
+  try {
+    return f();
+  } catch (...) {
+    const Napi::Promise::Deferred deferred = Napi::Promise::Deferred::New(env);
+    deferred.Reject(to_js_error(env, std::current_exception()).Value());
+    return deferred.Promise();
+  }
+}
+
 }  // namespace sknet::binding

@@ -14,7 +14,7 @@ namespace sknet::binding {
 
 Napi::Value decode_image(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return guard(env, [&] {
+  return promised(env, [&] {
     const std::span<const uint8_t> bytes = uint8_span(info[0], "data");
     const int64_t max_pixels = Options(info[1]).integer("maxPixels", 1, std::numeric_limits<int32_t>::max());
     const auto file = std::make_shared<std::vector<uint8_t>>(bytes.begin(), bytes.end());

@@ -159,7 +159,7 @@ Napi::Value LoaderObject::remaining(const Napi::CallbackInfo& info) {
 
 Napi::Value LoaderObject::next(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return guard(env, [&] {
+  return promised(env, [&] {
     const std::shared_ptr<data::Loader> loader = from(info.This(), "this");
     in_flight_->enter("next");
     const auto batch = std::make_shared<BatchCopy>();

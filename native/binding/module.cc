@@ -2,9 +2,11 @@
 #include <napi.h>
 
 #include "binding/addon_data.h"
+#include "binding/cpu_info.h"
 #include "binding/error.h"
 #include "binding/image.h"
 #include "binding/loader.h"
+#include "binding/plan.h"
 #include "binding/random.h"
 #include "binding/source.h"
 
@@ -16,8 +18,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   return guard(env, [&] {
     AddonData::create(env);
     exports.Set("version", SKNET_VERSION);
+    exports.Set("cpuInfo", Napi::Function::New(env, cpu_info, "cpuInfo"));
     exports.Set("randomNormal", Napi::Function::New(env, random_normal, "randomNormal"));
     exports.Set("decodeImage", Napi::Function::New(env, decode_image, "decodeImage"));
+    exports.Set("Plan", PlanObject::define(env));
     exports.Set("Source", SourceObject::define(env));
     exports.Set("Loader", LoaderObject::define(env));
     return exports;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
 #include "core/exec.h"
 
@@ -16,8 +15,5 @@ struct Candidate {
   size_t (*scratch)(const Problem&);         // bytes a thread; a null pointer means none
   void (*run)(const Problem&, const Args&, const Exec&);
 };
-
-template <class Problem, class Args>
-using Candidates = std::vector<const Candidate<Problem, Args>*>;
 
 }  // namespace sknet

@@ -1,4 +1,4 @@
-// Element-wise ops on tensors of any shape: relu, sigmoid, add.
+// Element-wise ops on tensors of any shape: relu, sigmoid, add, copy.
 #pragma once
 
 #include <cstdint>

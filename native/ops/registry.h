@@ -1,6 +1,8 @@
 // The registry's shape: one table a device, op -> candidates in order, fast first, plain last.
 #pragma once
 
+#include <vector>
+
 #include "core/cpu_features.h"
 #include "ops/batch_norm.h"
 #include "ops/channel_scale.h"
@@ -33,6 +35,7 @@ struct OpTable {
   List<PointwiseForward> sigmoid_forward;
   List<PointwiseBackward> sigmoid_backward;
   List<Add> add;
+  List<PointwiseForward> copy;
   List<MaxPoolForward> max_pool_forward;
   List<MaxPoolBackward> max_pool_backward;
   List<GlobalAvgPoolForward> global_avg_pool_forward;

@@ -1,0 +1,141 @@
+// batch_norm on the CPU: two passes forward (statistics, apply), two backward (sums, apply), with residual and ReLU folded in.
+#include "ops/batch_norm.h"
+
+#include <cmath>
+
+#include "cpu/batch_stats.h"
+#include "cpu/kernels.h"
+
+namespace sknet::cpu {
+namespace {
+
+size_t forward_workspace(const BatchNormProblem& p) { return batch_stats_workspace(p.rows, p.c); }
+
+// y = relu?(scale x + shift + residual?); scale(c0), shift(c0) give a block's vectors.
+template <class Scale, class Shift>
+void apply(const BatchNormProblem& p, const float* x, const float* residual, float* y, const Exec& exec, const Scale& scale,
+           const Shift& shift) {
+  const RowChunks chunks = row_chunks(p.rows, p.c);
+  parallel_for(*exec.pool, chunks.count, [&](int64_t chunk, int) {
+    const int64_t first = chunk * chunks.size, last = min_of(p.rows, first + chunks.size);
+    for (int c0 = 0; c0 < p.c; c0 += kLanes) {
+      const int lanes = min_of(kLanes, p.c - c0);
+      const Vec a = scale(c0, lanes), b = shift(c0, lanes);
+      for (int64_t row = first; row < last; ++row) {
+        const int64_t at = row * p.c + c0;
+        Vec v = a * load_part(x + at, lanes) + b;
+        if (residual != nullptr) v += load_part(residual + at, lanes);
+        store_part(y + at, p.relu ? relu(v) : v, lanes);
+      }
+    }
+  });
+}
+
+void forward(const BatchNormProblem& p, const BatchNormForwardArgs& a, const Exec& exec) {
+  const double rows = static_cast<double>(p.rows);
+  batch_stats(*exec.pool, a.x, p.rows, p.c, reinterpret_cast<float*>(exec.workspace), [&](int c, double mean, double squares) {
+    a.mean[c] = a.batch_mean[c] = static_cast<float>(mean);
+    a.invstd[c] = static_cast<float>(1.0 / std::sqrt(squares / rows + p.eps));
+    a.batch_var[c] = static_cast<float>(squares / (rows - 1));
+  });
+  const auto scale = [&](int c0, int lanes) { return load_part(a.gamma + c0, lanes) * load_part(a.invstd + c0, lanes); };
+  apply(p, a.x, a.residual, a.y, exec, scale,
+        [&](int c0, int lanes) { return load_part(a.beta + c0, lanes) - load_part(a.mean + c0, lanes) * scale(c0, lanes); });
+}
+
+Vec inverse_sqrt(const float* var, int lanes, float eps) {
+  float out[kLanes] = {};
+  for (int i = 0; i < lanes; ++i) out[i] = 1.0f / std::sqrt(var[i] + eps);
+  return load(out);
+}
+
+void inference(const BatchNormProblem& p, const BatchNormInferenceArgs& a, const Exec& exec) {
+  const auto scale = [&](int c0, int lanes) { return load_part(a.gamma + c0, lanes) * inverse_sqrt(a.running_var + c0, lanes, p.eps); };
+  apply(p, a.x, a.residual, a.y, exec, scale,
+        [&](int c0, int lanes) { return load_part(a.beta + c0, lanes) - load_part(a.running_mean + c0, lanes) * scale(c0, lanes); });
+}
+
+size_t backward_workspace(const BatchNormProblem& p) {
+  return sizeof(float) * 2 * static_cast<size_t>(p.c) * (static_cast<size_t>(row_chunks(p.rows, p.c).count) + 1);
+}
+
+// dy behind the ReLU: where the forward's output was positive. With a residual the output itself tells; without, x does.
+struct Gate {
+  const BatchNormProblem& p;
+  const BatchNormBackwardArgs& a;
+  Vec scale, shift;
+  Vec operator()(int64_t at, int lanes) const {
+    const Vec dy = load_part(a.dy + at, lanes);
+    if (!p.relu) return dy;
+    return where_positive(p.residual ? load_part(a.y + at, lanes) : scale * load_part(a.x + at, lanes) + shift, dy);
+  }
+};
+
+Gate make_gate(const BatchNormProblem& p, const BatchNormBackwardArgs& a, int c0, int lanes) {
+  const Vec scale = load_part(a.gamma + c0, lanes) * load_part(a.invstd + c0, lanes);
+  return {p, a, scale, load_part(a.beta + c0, lanes) - load_part(a.mean + c0, lanes) * scale};
+}
+
+void backward(const BatchNormProblem& p, const BatchNormBackwardArgs& a, const Exec& exec) {
+  const RowChunks chunks = row_chunks(p.rows, p.c);
+  float* partial = reinterpret_cast<float*>(exec.workspace);  // [chunk][2][c]: sums of dz and of dz xhat
+  float* means = partial + chunks.count * 2 * p.c;            // [2][c]: both sums over all rows, divided by rows
+  parallel_for(*exec.pool, chunks.count, [&](int64_t chunk, int) {
+    const int64_t first = chunk * chunks.size, last = min_of(p.rows, first + chunks.size);
+    for (int c0 = 0; c0 < p.c; c0 += kLanes) {
+      const int lanes = min_of(kLanes, p.c - c0);
+      const Gate gate = make_gate(p, a, c0, lanes);
+      const Vec mean = load_part(a.mean + c0, lanes), invstd = load_part(a.invstd + c0, lanes);
+      Vec sum{}, dot{};
+      for (int64_t row = first; row < last; ++row) {
+        const int64_t at = row * p.c + c0;
+        const Vec dz = gate(at, lanes);
+        sum += dz;
+        dot += dz * ((load_part(a.x + at, lanes) - mean) * invstd);
+      }
+      store_part(partial + chunk * 2 * p.c + c0, sum, lanes);
+      store_part(partial + chunk * 2 * p.c + p.c + c0, dot, lanes);
+    }
+  });
+  parallel_for(*exec.pool, ceil_div(p.c, kLanes), [&](int64_t block, int) {
+    for (int c = static_cast<int>(block) * kLanes; c < min_of(p.c, static_cast<int>(block + 1) * kLanes); ++c) {
+      double sum = 0, dot = 0;
+      for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
+        sum += partial[chunk * 2 * p.c + c];
+        dot += partial[chunk * 2 * p.c + p.c + c];
+      }
+      a.dbeta[c] = static_cast<float>(sum);
+      a.dgamma[c] = static_cast<float>(dot);
+      means[c] = static_cast<float>(sum / static_cast<double>(p.rows));
+      means[p.c + c] = static_cast<float>(dot / static_cast<double>(p.rows));
+    }
+  });
+  parallel_for(*exec.pool, chunks.count, [&](int64_t chunk, int) {
+    const int64_t first = chunk * chunks.size, last = min_of(p.rows, first + chunks.size);
+    for (int c0 = 0; c0 < p.c; c0 += kLanes) {
+      const int lanes = min_of(kLanes, p.c - c0);
+      const Gate gate = make_gate(p, a, c0, lanes);
+      const Vec mean = load_part(a.mean + c0, lanes), invstd = load_part(a.invstd + c0, lanes);
+      const Vec sum = load_part(means + c0, lanes), dot = load_part(means + p.c + c0, lanes);
+      for (int64_t row = first; row < last; ++row) {
+        const int64_t at = row * p.c + c0;
+        const Vec dz = gate(at, lanes), xhat = (load_part(a.x + at, lanes) - mean) * invstd;
+        if (a.dresidual != nullptr) {
+          store_part(a.dresidual + at, a.accumulate_residual ? load_part(a.dresidual + at, lanes) + dz : dz, lanes);
+        }
+        store_part(a.dx + at, gate.scale * (dz - sum - xhat * dot), lanes);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+namespace SKNET_ISA {
+
+const BatchNormForward batch_norm_forward_plain{"two_pass", nullptr, forward_workspace, nullptr, forward};
+const BatchNormInference batch_norm_inference_plain{"one_pass", nullptr, nullptr, nullptr, inference};
+const BatchNormBackward batch_norm_backward_plain{"two_pass", nullptr, backward_workspace, nullptr, backward};
+
+}  // namespace SKNET_ISA
+}  // namespace sknet::cpu

@@ -1,0 +1,192 @@
+// conv2d on the CPU: "planes" for grouped and depthwise convolutions, "gemm" for everything.
+#include "ops/conv2d.h"
+
+#include "cpu/conv2d_gemm.h"
+#include "cpu/kernels.h"
+#include "cpu/planes.h"
+
+namespace sknet::cpu {
+namespace {
+
+// ---------------------------------------------------------------------------------------------------- planes
+
+int64_t forward_plane(const Conv2dProblem& p) { return plane_floats(p.h + 2 * p.padding, p.w + 2 * p.padding); }
+int64_t backward_plane(const Conv2dProblem& p) { return plane_floats(backward_rows(p), backward_cols(p)); }
+int width_of(const Conv2dProblem& p) { return p.c / p.groups; }
+
+void pack_all(const Conv2dProblem& p, const float* weight, bool backward, float* packed, const Exec& exec) {
+  const int blocks = blocks_of(p.c);
+  const int64_t size = packed_planes_size(p.c, width_of(p), p.kernel) / blocks;
+  parallel_for(*exec.pool, blocks, [&](int64_t block, int) {
+    pack_planes(p, weight, backward, static_cast<int>(block), packed + block * size);
+  });
+}
+
+size_t planes_packed_bytes(const Conv2dProblem& p) {
+  return sizeof(float) * static_cast<size_t>(packed_planes_size(p.c, width_of(p), p.kernel));
+}
+
+size_t planes_forward_scratch(const Conv2dProblem& p) {
+  return sizeof(float) * static_cast<size_t>(group_blocks(width_of(p)) * forward_plane(p));
+}
+
+template <int W>
+void planes_forward_width(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
+  const int width = width_of(p), blocks = blocks_of(p.c), gb = group_blocks(width);
+  const int64_t weights_block = packed_planes_size(p.c, width, p.kernel) / blocks, weights_part = weights_block / gb;
+  const float* packed = reinterpret_cast<const float*>(exec.workspace);
+  const int cols = p.w + 2 * p.padding;
+  parallel_for(*exec.pool, static_cast<int64_t>(p.n) * blocks, [&](int64_t item, int thread) {
+    float* planes = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
+    const int64_t n = item / blocks;
+    const int block = static_cast<int>(item % blocks), c0 = block * kLanes, lanes = min_of(kLanes, p.c - c0);
+    TapSource sources[64];
+    for (int ib = 0; ib < gb; ++ib) {
+      const Plane plane{planes + ib * forward_plane(p), p.h + 2 * p.padding, cols};
+      fill_plane(plane, a.x + n * p.h * p.w * p.c, p.h, p.w, p.c, (first_block(width, block) + ib) * kLanes, p.padding, p.padding);
+      sources[ib] = {plane.data, plane_floats(1, cols), static_cast<int64_t>(p.stride) * kLanes, p.kernel, p.dilation,
+                     packed + block * weights_block + ib * weights_part};
+    }
+    const Vec bias = a.bias == nullptr ? Vec{} : load_part(a.bias + c0, lanes);
+    for (int row = 0; row < p.oh; ++row) {
+      float* y = a.y + ((n * p.oh + row) * p.ow) * p.c + c0;
+      convolve_row<W>(sources, gb, p.ow, [&]<int T>(int col, Vec(&acc)[T]) {
+#pragma GCC unroll 16
+        for (int t = 0; t < T; ++t) acc[t] += bias;
+        store_pixels(acc, y + static_cast<int64_t>(col) * p.c, p.c, lanes, false);
+      });
+      for (int ib = 0; ib < gb; ++ib) sources[ib].x += p.stride * sources[ib].row_stride;
+    }
+  });
+}
+
+void planes_forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
+  pack_all(p, a.weight, false, reinterpret_cast<float*>(exec.workspace), exec);
+  for_width(width_of(p), [&]<int W>() { planes_forward_width<W>(p, a, exec); });
+}
+
+size_t planes_backward_data_scratch(const Conv2dProblem& p) {
+  return sizeof(float) * static_cast<size_t>(group_blocks(width_of(p)) * backward_plane(p));
+}
+
+// Spreads dy's block into its plane (see backward_lead).
+void fill_backward_plane(const Conv2dProblem& p, const float* dy_image, int c0, float* data) {
+  const int lead = backward_lead(p), cols = backward_cols(p), lanes = min_of(kLanes, p.out - c0);
+  zero_floats(data, backward_plane(p));
+  for (int row = 0; row < p.oh; ++row) {
+    float* dst = data + plane_floats(lead + row * p.stride, cols) + static_cast<int64_t>(lead) * kLanes;
+    const float* src = dy_image + static_cast<int64_t>(row) * p.ow * p.out + c0;
+    for (int col = 0; col < p.ow; ++col) store(dst + col * p.stride * kLanes, load_part(src + static_cast<int64_t>(col) * p.out, lanes));
+  }
+}
+
+template <int W>
+void planes_backward_data_width(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
+  const int width = width_of(p), blocks = blocks_of(p.c), gb = group_blocks(width);
+  const int64_t weights_block = packed_planes_size(p.c, width, p.kernel) / blocks, weights_part = weights_block / gb;
+  const float* packed = reinterpret_cast<const float*>(exec.workspace);
+  const int cols = backward_cols(p);
+  parallel_for(*exec.pool, static_cast<int64_t>(p.n) * blocks, [&](int64_t item, int thread) {
+    float* planes = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
+    const int64_t n = item / blocks;
+    const int block = static_cast<int>(item % blocks), c0 = block * kLanes, lanes = min_of(kLanes, p.c - c0);
+    TapSource sources[64];
+    for (int ib = 0; ib < gb; ++ib) {
+      float* plane = planes + ib * backward_plane(p);
+      fill_backward_plane(p, a.dy + n * p.oh * p.ow * p.out, (first_block(width, block) + ib) * kLanes, plane);
+      sources[ib] = {plane, plane_floats(1, cols), kLanes, p.kernel, p.dilation, packed + block * weights_block + ib * weights_part};
+    }
+    for (int row = 0; row < p.h; ++row) {
+      float* dx = a.dx + ((n * p.h + row) * p.w) * p.c + c0;
+      convolve_row<W>(sources, gb, p.w, [&]<int T>(int col, Vec(&acc)[T]) {
+        store_pixels(acc, dx + static_cast<int64_t>(col) * p.c, p.c, lanes, a.accumulate);
+      });
+      for (int ib = 0; ib < gb; ++ib) sources[ib].x += sources[ib].row_stride;
+    }
+  });
+}
+
+void planes_backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
+  pack_all(p, a.weight, true, reinterpret_cast<float*>(exec.workspace), exec);
+  for_width(width_of(p), [&]<int W>() { planes_backward_data_width<W>(p, a, exec); });
+}
+
+size_t planes_backward_weight_workspace(const Conv2dProblem& p) {
+  return planes_packed_bytes(p) * static_cast<size_t>(image_chunks(p.n, blocks_of(p.c)));
+}
+
+size_t planes_backward_weight_scratch(const Conv2dProblem& p) {
+  return sizeof(float) * static_cast<size_t>(group_blocks(width_of(p)) * forward_plane(p) + plane_floats(p.oh, p.ow));
+}
+
+template <int W>
+void planes_backward_weight_width(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
+  const int width = width_of(p), blocks = blocks_of(p.c), gb = group_blocks(width), chunks = image_chunks(p.n, blocks);
+  const int64_t gradient_block = packed_planes_size(p.c, width, p.kernel) / blocks, gradient_part = gradient_block / gb;
+  float* gradients = reinterpret_cast<float*>(exec.workspace);  // [block][chunk][gradient_block]
+  const int cols = p.w + 2 * p.padding, per_chunk = ceil_div(p.n, chunks);
+  parallel_for(*exec.pool, static_cast<int64_t>(chunks) * blocks, [&](int64_t item, int thread) {
+    float* dy = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
+    float* planes = dy + plane_floats(p.oh, p.ow);
+    const int chunk = static_cast<int>(item / blocks), block = static_cast<int>(item % blocks);
+    float* gradient = gradients + (static_cast<int64_t>(block) * chunks + chunk) * gradient_block;
+    zero_floats(gradient, gradient_block);
+    for (int64_t n = static_cast<int64_t>(chunk) * per_chunk; n < min_of<int64_t>(p.n, (chunk + 1) * static_cast<int64_t>(per_chunk)); ++n) {
+      fill_plane({dy, p.oh, p.ow}, a.dy + n * p.oh * p.ow * p.out, p.oh, p.ow, p.out, block * kLanes, 0, 0);
+      for (int ib = 0; ib < gb; ++ib) {
+        const Plane plane{planes + ib * forward_plane(p), p.h + 2 * p.padding, cols};
+        fill_plane(plane, a.x + n * p.h * p.w * p.c, p.h, p.w, p.c, (first_block(width, block) + ib) * kLanes, p.padding, p.padding);
+        const GradientPlanes g{plane.data, plane_floats(1, cols), p.stride, p.kernel, p.dilation, dy, plane_floats(1, p.ow), kLanes, p.oh, p.ow};
+        gradient_taps<W>(g, gradient + ib * gradient_part);
+      }
+    }
+  });
+  parallel_for(*exec.pool, blocks, [&](int64_t block, int) {
+    float* sum = gradients + block * chunks * gradient_block;
+    for (int chunk = 1; chunk < chunks; ++chunk) {
+      for (int64_t i = 0; i < gradient_block; ++i) sum[i] += sum[chunk * gradient_block + i];
+    }
+    unpack_planes(p, sum, static_cast<int>(block), a.dweight);
+  });
+}
+
+void planes_backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
+  for_width(width_of(p), [&]<int W>() { planes_backward_weight_width<W>(p, a, exec); });
+  if (a.dbias != nullptr) bias_gradient(p, a.dy, a.dbias, exec);
+}
+
+// ---------------------------------------------------------------------------------------------------- gemm
+
+size_t gemm_forward_workspace(const Conv2dProblem& p) {
+  return sizeof(float) * static_cast<size_t>(packed_size(p.kernel * p.kernel * (p.c / p.groups), p.out / p.groups));
+}
+size_t gemm_backward_data_workspace(const Conv2dProblem& p) {
+  return sizeof(float) * static_cast<size_t>(packed_size(p.kernel * p.kernel * (p.out / p.groups), p.c / p.groups));
+}
+size_t gemm_backward_weight_workspace(const Conv2dProblem& p) {
+  return gemm_reduce_workspace(static_cast<int64_t>(p.n) * p.oh * p.ow, p.out / p.groups, p.kernel * p.kernel * (p.c / p.groups));
+}
+size_t rows_scratch(const Conv2dProblem&) { return gemm_rows_scratch(); }
+size_t reduce_scratch(const Conv2dProblem&) { return gemm_reduce_scratch(); }
+
+void run_gemm_backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
+  gemm_backward_weight(p, a, exec);
+  if (a.dbias != nullptr) bias_gradient(p, a.dy, a.dbias, exec);
+}
+
+}  // namespace
+
+namespace SKNET_ISA {
+
+const Conv2dForward conv2d_forward_planes{"planes", planes_refuse, planes_packed_bytes, planes_forward_scratch, planes_forward};
+const Conv2dForward conv2d_forward_gemm{"gemm", nullptr, gemm_forward_workspace, rows_scratch, gemm_forward};
+const Conv2dBackwardData conv2d_backward_data_planes{"planes", planes_refuse, planes_packed_bytes, planes_backward_data_scratch,
+                                                     planes_backward_data};
+const Conv2dBackwardData conv2d_backward_data_gemm{"gemm", nullptr, gemm_backward_data_workspace, rows_scratch, gemm_backward_data};
+const Conv2dBackwardWeight conv2d_backward_weight_planes{"planes", planes_refuse, planes_backward_weight_workspace,
+                                                         planes_backward_weight_scratch, planes_backward_weight};
+const Conv2dBackwardWeight conv2d_backward_weight_gemm{"gemm", nullptr, gemm_backward_weight_workspace, reduce_scratch,
+                                                       run_gemm_backward_weight};
+
+}  // namespace SKNET_ISA
+}  // namespace sknet::cpu

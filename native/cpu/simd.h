@@ -1,0 +1,94 @@
+// Vectors of the instruction set this file is being compiled for. native/cpu's kernel files are compiled once per instruction set
+// (CMakeLists.txt) inside a namespace of its name.
+//
+// Rule for those files: nothing with external linkage but the candidates themselves. No standard library containers, no inline
+// functions from shared headers: the linker would merge copies built for different instruction sets and a CPU without AVX-512 could
+// be handed the AVX-512 one. Hence the anonymous namespace here and in every header the kernels include.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#ifndef SKNET_ISA
+#error "kernel files are compiled with SKNET_ISA set to portable, avx2 or avx512"
+#endif
+
+namespace sknet::cpu {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+constexpr int kTileRows = 14;  // 28 accumulators, 2 loads, 1 broadcast of 32 registers
+constexpr int kReduceRows = 8;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+constexpr int kTileRows = 6;  // 12 accumulators of 16 registers
+constexpr int kReduceRows = 6;
+#else
+constexpr int kLanes = 4;
+constexpr int kTileRows = 4;
+constexpr int kReduceRows = 4;
+#endif
+
+using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));
+using IntVec = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
+
+inline Vec load(const float* p) {
+  Vec v;
+  __builtin_memcpy(&v, p, sizeof(v));
+  return v;
+}
+
+inline void store(float* p, Vec v) { __builtin_memcpy(p, &v, sizeof(v)); }
+
+inline Vec set1(float x) { return Vec{} + x; }
+
+// The first n of kLanes, zeros beyond.
+inline Vec load_part(const float* p, int n) {
+  if (n >= kLanes) return load(p);
+  float lanes[kLanes] = {};
+  for (int i = 0; i < n; ++i) lanes[i] = p[i];
+  return load(lanes);
+}
+
+inline void store_part(float* p, Vec v, int n) {
+  if (n >= kLanes) return store(p, v);
+  float lanes[kLanes];
+  store(lanes, v);
+  for (int i = 0; i < n; ++i) p[i] = lanes[i];
+}
+
+// max(v, 0); a NaN stays one, so that a diverged step is seen in its loss.
+inline Vec relu(Vec v) {
+  const Vec zero{};
+  return zero > v ? zero : v;
+}
+
+// v where z > 0, else 0.
+inline Vec where_positive(Vec z, Vec v) {
+  const Vec zero{};
+  return z > zero ? v : zero;
+}
+
+inline void copy_floats(float* dst, const float* src, int64_t n) { __builtin_memcpy(dst, src, static_cast<size_t>(n) * sizeof(float)); }
+inline void zero_floats(float* dst, int64_t n) { __builtin_memset(dst, 0, static_cast<size_t>(n) * sizeof(float)); }
+
+template <class T>
+constexpr T ceil_div(T a, T b) {
+  return (a + b - 1) / b;
+}
+template <class T>
+constexpr T min_of(T a, T b) {
+  return a < b ? a : b;
+}
+template <class T>
+constexpr T max_of(T a, T b) {
+  return a > b ? a : b;
+}
+
+// Items a parallel loop is cut into at least, where the problem allows: a function of nothing but this constant and the shape, so
+// that partial sums do not depend on the thread count.
+constexpr int kMinItems = 16;
+
+}  // namespace
+}  // namespace sknet::cpu

@@ -1,0 +1,51 @@
+// What happens once a step, after the shards' results are summed: the gradient's norm and finiteness, clipping, SGD, running
+// statistics, EMA. Works on flat memory; native/plan owns it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/registry.h"
+
+namespace sknet::optim {
+
+struct UpdateSpec {
+  int64_t parameter_floats = 0;  // flat parameters at the front
+  int64_t tensor_floats = 0;     // and the running statistics behind them
+  std::vector<SgdSegment> segments;
+  float momentum = 0;
+  bool nesterov = false;
+  double grad_clip = 0;    // largest 2-norm; 0: off
+  double ema_decay = 0;    // 0: no EMA
+  float statistics_momentum = 0.1f;  // of the running statistics, PyTorch's sense
+};
+
+struct UpdateMemory {
+  float* values;    // parameters, running statistics
+  float* results;   // gradients, batch statistics summed over the shards
+  float* momentum;  // parameters only
+  float* ema;       // as values, or null
+};
+
+struct UpdateOutcome {
+  double gradient_norm;
+  bool finite;  // false: nothing was changed
+};
+
+class Update {
+ public:
+  Update(UpdateSpec spec, const OpTable& table);
+
+  size_t workspace() const;
+  // `loss_finite`: what the caller knows of the loss; a step whose loss or gradient is not finite leaves everything as it was.
+  UpdateOutcome run(const Exec& exec, const UpdateMemory& memory, float lr, int shards, bool loss_finite) const;
+
+ private:
+  UpdateSpec spec_;
+  SgdProblem sgd_problem_;
+  const Sgd* sgd_;
+  const Ema* ema_;
+  const ReduceNorm* norm_;
+};
+
+}  // namespace sknet::optim

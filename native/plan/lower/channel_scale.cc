@@ -1,0 +1,35 @@
+// channel_scale: inputs x and gate.
+#include "plan/lower/layers.h"
+
+namespace sknet::plan {
+
+namespace {
+
+ChannelScaleProblem problem_of(const Layer& layer) { return {layer.shape.n, layer.shape.h * layer.shape.w, layer.shape.c}; }
+
+void forward(Lowering& low, int index) {
+  const Layer& layer = low.graph.layers[static_cast<size_t>(index)];
+  const Ref x = low.output_of(layer.inputs[0]), gate = low.output_of(layer.inputs[1]), y = low.new_value(layer.shape.size());
+  low.step("channel_scale_forward", layer.spec.name, low.table.channel_scale_forward, problem_of(layer), layer.shape.size(),
+           [=](const Memory& at) { return ChannelScaleForwardArgs{at(x), at(gate), at(y)}; });
+  low.saved(index).output = y;
+}
+
+void backward(Lowering& low, int index) {
+  const Layer& layer = low.graph.layers[static_cast<size_t>(index)];
+  const Ref x = low.output_of(layer.inputs[0]), gate = low.output_of(layer.inputs[1]), dy = low.gradient(index);
+  const auto target = [&](int input) {
+    return low.needs_gradient(input) ? low.gradient_target(input) : Lowering::Target{low.new_value(low.graph.shape_of(input).size()), false};
+  };
+  const Lowering::Target dx = target(layer.inputs[0]), dgate = target(layer.inputs[1]);
+  low.step("channel_scale_backward", layer.spec.name, low.table.channel_scale_backward, problem_of(layer), 3 * layer.shape.size(),
+           [=](const Memory& at) {
+             return ChannelScaleBackwardArgs{at(x), at(gate), at(dy), at(dx.ref), at(dgate.ref), dx.accumulate, dgate.accumulate};
+           });
+}
+
+}  // namespace
+
+const LayerLowering channel_scale_lowering{"channel_scale", forward, backward};
+
+}  // namespace sknet::plan

@@ -1,0 +1,18 @@
+// softmax_cross_entropy behind the last layer.
+#include "plan/lower/layers.h"
+
+namespace sknet::plan {
+
+void loss(Lowering& low) {
+  const Shape& y = low.graph.shape_of(low.graph.output());
+  const bool train = low.spec.mode == Mode::kTrain;
+  const SoftmaxCrossEntropyProblem p{y.n, static_cast<int>(y.size() / y.n), train ? low.spec.label_smoothing : 0};
+  const Ref logits = low.output_of(low.graph.output()), labels{Region::kLabels, 0}, totals{Region::kResults, low.graph.tensor_floats};
+  const Ref dlogits = train ? low.output_gradient : Ref{};
+  const float scale = 1.0f / static_cast<float>(low.spec.shard_size * low.spec.shards);
+  low.step("softmax_cross_entropy", "loss", low.table.softmax_cross_entropy, p, 4 * y.size(), [=](const Memory& at) {
+    return SoftmaxCrossEntropyArgs{at(logits), reinterpret_cast<const int32_t*>(at(labels)), at(dlogits), scale, at(totals)};
+  });
+}
+
+}  // namespace sknet::plan

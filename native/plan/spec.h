@@ -1,0 +1,48 @@
+// What a plan is built from, as it crosses the border: lib/model/spec.ts and binding.d.ts PlanOptions in C++.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/cpu_features.h"
+
+namespace sknet::plan {
+
+struct BranchSpec {
+  int kernel, dilation, groups;
+};
+
+struct LayerSpec {
+  std::string op, name;
+  std::vector<std::string> inputs;
+  int out = 0, kernel = 1, stride = 1, padding = 0, dilation = 1, groups = 1;
+  bool bias = false;
+  float eps = 0, momentum = 0;
+  std::vector<BranchSpec> branches;
+  int attention_width = 0;  // 0: plain sum
+};
+
+enum class Mode { kTrain, kInfer, kBlock };
+
+struct OptimizerSpec {
+  float momentum = 0;
+  bool nesterov = false;
+  std::vector<double> weight_decay;  // one a parameter
+  double grad_clip = 0;              // 0: off
+  double ema_decay = 0;              // 0: none kept
+};
+
+struct PlanSpec {
+  std::vector<LayerSpec> layers;
+  int height = 0, width = 0, channels = 0;
+  Mode mode = Mode::kInfer;
+  int shard_size = 1, shards = 1, threads = 1;
+  Isa isa = Isa::kPortable;
+  std::map<std::string, std::string> candidates;
+  bool fuse = true;
+  float label_smoothing = 0;
+  OptimizerSpec optimizer;
+};
+
+}  // namespace sknet::plan
