@@ -1,0 +1,76 @@
+/**
+ * Where a command's words go. With --json standard output carries one JSON object a line and everything for people goes to standard
+ * error; without it people's text is on standard output. Progress is rewritten in place on a terminal only.
+ */
+import { SknetError } from '../errors.js'
+
+export interface Output {
+  json: boolean
+  /** One object on standard output; nothing without --json. */
+  emit(object: Record<string, unknown>): void
+  /** A line for people. */
+  say(line: string): void
+  /** A line for people that the next progress or say replaces; only on a terminal. */
+  progress(line: string): void
+  /** A line on standard error, in both modes. */
+  warn(line: string): void
+  /** true when progress lines are shown. */
+  live: boolean
+  bold(text: string): string
+  dim(text: string): string
+}
+
+interface Sink {
+  write(text: string): unknown
+  isTTY?: boolean
+  columns?: number
+}
+
+/** @param sinks standard output and error unless given (tests) */
+export function createOutput(json: boolean, sinks: { out: Sink; err: Sink } = { out: process.stdout, err: process.stderr }): Output {
+  const people = json ? sinks.err : sinks.out
+  const live = people.isTTY === true
+  const colour = live && (process.env.NO_COLOR ?? '') === ''
+  let pending = false
+  const clear = (): string => (pending ? '\r\x1b[2K' : '')
+  const line = (sink: Sink, text: string): void => {
+    if (pending) people.write(clear())
+    pending = false
+    sink.write(`${text}\n`)
+  }
+  return {
+    json,
+    live,
+    emit: (object) => {
+      if (json) sinks.out.write(`${JSON.stringify(object)}\n`)
+    },
+    say: (text) => line(people, text),
+    warn: (text) => line(sinks.err, text),
+    progress: (text) => {
+      if (!live) return
+      people.write(`${clear()}${text.slice(0, (people.columns ?? 120) - 1)}`)
+      pending = true
+    },
+    bold: (text) => (colour ? `\x1b[1m${text}\x1b[0m` : text),
+    dim: (text) => (colour ? `\x1b[2m${text}\x1b[0m` : text),
+  }
+}
+
+/** Tells of an error, once for people and once for programs, and gives the exit code of its cause. */
+export function reportError(error: unknown, output: Output): number {
+  if (error instanceof SknetError) {
+    output.warn(`sknet: ${error.message}${error.hint === undefined || error.message.includes(error.hint) ? '' : `. ${error.hint}`}`)
+    output.emit({ type: 'error', code: error.code, message: error.message, ...detailsOf(error) })
+    return error.exitCode
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  output.warn(`sknet: internal error: ${error instanceof Error ? (error.stack ?? message) : message}`)
+  output.emit({ type: 'error', code: 'ERR_SKNET_INTERNAL', message })
+  return 1
+}
+
+function detailsOf(error: SknetError): Record<string, unknown> {
+  const { option, path, tensor, got, expected, hint } = error
+  const shown = typeof got === 'number' && !Number.isFinite(got) ? String(got) : typeof got === 'bigint' ? String(got) : got
+  return { option, path, tensor, got: shown, expected, hint }
+}
