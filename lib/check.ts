@@ -96,7 +96,7 @@ export function optional<T>(value: unknown, fallback: T, check: (value: unknown)
   return value === undefined ? fallback : check(value)
 }
 
-/** The name of `names` that `name` was most likely meant to be, or null where none is near. */
+/** The name of `names` that `name` was most likely meant to be (a typo, or only its beginning), or null where none is near. */
 export function nearest(name: string, names: readonly string[]): string | null {
   const wanted = name.slice(0, 100).toLowerCase()
   let best: string | null = null
@@ -105,7 +105,7 @@ export function nearest(name: string, names: readonly string[]): string | null {
     const distance = editDistance(wanted, candidate.toLowerCase())
     if (distance < least) [best, least] = [candidate, distance]
   }
-  return best
+  return best ?? (wanted.length >= 4 ? (names.find((candidate) => candidate.toLowerCase().startsWith(wanted)) ?? null) : null)
 }
 
 export function didYouMean(name: string, names: readonly string[]): string | undefined {

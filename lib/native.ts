@@ -73,11 +73,14 @@ export function helpFor(reason: string): string {
   if (/GLIBC_|GLIBCXX_|CXXABI_/.test(reason)) {
     return 'The binary was made for a newer C or C++ library than this system has; build it here: npm run build:native'
   }
-  if (/invalid ELF header|wrong ELF class|file too short/.test(reason))
+  if (/invalid ELF header|wrong ELF class|file too short/.test(reason)) {
     return 'The binary is damaged or for another machine; build it here: npm run build:native'
-  if (/cannot open shared object file/.test(reason))
+  }
+  if (/cannot open shared object file/.test(reason)) {
     return 'A system library is missing; scripts/setup installs what a build needs, then: npm run build:native'
-  if (/undefined symbol|did not self-register/.test(reason))
+  }
+  if (/undefined symbol|did not self-register/.test(reason)) {
     return 'The binary does not fit this Node.js or these sources; build it again: npm run build:native'
+  }
   return `No binary is there for ${process.platform}-${process.arch}; build one: npm run build:native`
 }

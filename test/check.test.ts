@@ -55,7 +55,7 @@ describe('check', () => {
     const names = ['sknet26', 'sknet50', 'resnext50_32x4d']
     expect(check.nearest('sknet05', names)).to.equal('sknet50')
     expect(check.nearest('SKNet50', names)).to.equal('sknet50')
-    expect(check.nearest('resnext50', names)).to.equal(null)
+    expect(check.nearest('resnext50', names)).to.equal('resnext50_32x4d')
     expect(check.nearest('vgg', names)).to.equal(null)
   })
 })

@@ -1,0 +1,155 @@
+/** Models from stored weights. */
+import { setImmediate } from 'node:timers/promises'
+import { badOption, boolean, integer, knownKeys, oneOf, optional } from '../check.js'
+import { toFloat32 } from '../checkpoint/safetensors.js'
+import type { SafeTensor } from '../checkpoint/safetensors.js'
+import { SknetError } from '../errors.js'
+import { Model } from './model.js'
+import type { LoadReport } from './model.js'
+import { canonicalName, specOf } from './registry.js'
+import type { ModelSpec } from './spec.js'
+import { readStored } from './stored.js'
+import type { StoredModel } from './stored.js'
+import { elementCount, tensorInfos } from './tensors.js'
+import type { TensorInfo } from './tensors.js'
+import { checkSpec } from './validate.js'
+
+export interface LoadOptions {
+  /** A model's name; needed for a file that carries no spec, such as one of timm's. */
+  arch?: string
+  /** Classes of the head; default: the stored model's, else the named model's. */
+  classes?: number
+  /** 'replace': where the stored head has other classes, the model's starts fresh. Default 'keep': that is an error. */
+  head?: 'keep' | 'replace'
+  /** false: tensors that are missing keep fresh values, unexpected ones are left out; `report` lists both. Default true: an error. */
+  strict?: boolean
+  /** Decides the fresh values of what the file does not have. */
+  seed?: number
+}
+
+/** Numbers converted between two turns of the event loop. */
+const SLICE = 1 << 20
+
+/**
+ * A model from a safetensors file (own or timm names; F32, F64, F16, BF16), a model folder, a checkpoint or a run; `report` says what was done.
+ * Throws ERR_SKNET_WEIGHTS naming the tensor whose shape differs, is missing or unexpected; ERR_SKNET_OPTION; ERR_SKNET_FORMAT;
+ * ERR_SKNET_CHECKPOINT_INVALID.
+ */
+export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
+  const given = knownKeys('', options, ['arch', 'classes', 'head', 'strict', 'seed'])
+  if (typeof path !== 'string' || path === '') badOption('path', path, 'a path')
+  const arch = given.arch === undefined ? undefined : canonicalName(given.arch as string, 'arch')
+  const classes = optional<number | undefined>(given.classes, undefined, (v) => integer('classes', v, { min: 1, max: 1 << 20 }))
+  const replaceHead = optional(given.head, 'keep', (v) => oneOf('head', v, ['keep', 'replace'])) === 'replace'
+  const strict = optional(given.strict, true, (v) => boolean('strict', v))
+  const seed = optional(given.seed, 0, (v) => integer('seed', v, { min: 0 }))
+
+  const stored = await readStored(path)
+  const spec = chooseSpec(stored, arch, classes)
+  const model = new Model(spec, { seed })
+  const { weights, report } = await matchTensors(stored, spec, replaceHead)
+  if (strict) checkComplete(report)
+  model.setWeights(weights, { strict: false })
+  describeModel(model, stored)
+  model.report = report
+  return model
+}
+
+function chooseSpec(stored: StoredModel, arch: string | undefined, classes: number | undefined): ModelSpec {
+  const own = stored.spec
+  if (arch === undefined && own === null) {
+    const expected = "the model's name, such as sknet50"
+    throw new SknetError('ERR_SKNET_OPTION', `${stored.path} does not say what model it is of; give arch: ${expected}`, {
+      option: 'arch',
+      path: stored.path,
+      expected,
+    })
+  }
+  const spec =
+    own !== null && (arch === undefined || own.arch === arch) ? own : specOf(arch!, classes === undefined ? {} : { classes }, 'arch')
+  return classes === undefined || classes === spec.classes ? spec : withClasses(spec, classes)
+}
+
+/** The same network with another head. */
+function withClasses(spec: ModelSpec, classes: number): ModelSpec {
+  const last = spec.layers.at(-1)!
+  if (last.op !== 'linear') badOption('classes', classes, `${spec.classes}: the last layer of ${spec.arch} is ${last.op}`)
+  return checkSpec({ ...spec, classes, layers: [...spec.layers.slice(0, -1), { ...last, out: classes }] })
+}
+
+async function matchTensors(
+  stored: StoredModel,
+  spec: ModelSpec,
+  replaceHead: boolean,
+): Promise<{ weights: Map<string, Float32Array>; report: LoadReport }> {
+  const report: LoadReport = {
+    path: stored.path,
+    loaded: [],
+    missing: [],
+    unexpected: [],
+    reshaped: [],
+    replaced: [],
+    skipped: stored.skipped,
+  }
+  const weights = new Map<string, Float32Array>()
+  const infos = tensorInfos(spec)
+  const head = `${spec.layers.at(-1)!.name}.`
+  let converted = 0
+  for (const info of infos) {
+    const tensor = stored.tensors.get(info.name)
+    const inHead = info.name.startsWith(head)
+    if (tensor === undefined) report.missing.push(info.name)
+    else if (!sameNumbers(tensor.shape, info.shape)) {
+      if (!inHead || !replaceHead) throw shapeError(stored.path, info, tensor, inHead)
+      report.replaced.push(info.name)
+    } else {
+      if (tensor.shape.join() !== info.shape.join()) report.reshaped.push({ name: info.name, got: tensor.shape, expected: info.shape })
+      report.loaded.push(info.name)
+      weights.set(info.name, toFloat32(tensor, info.name))
+      converted += elementCount(info.shape)
+      if (converted >= SLICE) {
+        converted = 0
+        await setImmediate()
+      }
+    }
+  }
+  const known = new Set(infos.map(({ name }) => name))
+  report.unexpected = [...stored.tensors.keys()].filter((name) => !known.has(name) && !name.endsWith('.num_batches_tracked'))
+  return { weights, report }
+}
+
+/** Shapes that differ by sides of 1 only hold the same numbers in the same order: a 1x1 convolution and a matrix. */
+function sameNumbers(a: readonly number[], b: readonly number[]): boolean {
+  const significant = (shape: readonly number[]) => shape.filter((side) => side !== 1).join()
+  return significant(a) === significant(b)
+}
+
+function checkComplete({ path, missing, unexpected }: LoadReport): void {
+  const first = missing[0] ?? unexpected[0]
+  if (first === undefined) return
+  const counts = `${missing.length} tensors of the model are missing and ${unexpected.length} others are there`
+  const what = missing.length > 0 ? `${first} is missing` : `${first} belongs to no layer`
+  const hint = 'Check arch and its options; strict: false loads what fits'
+  throw new SknetError('ERR_SKNET_WEIGHTS', `${path}: ${what} (${counts}). ${hint}`, {
+    path,
+    tensor: first,
+    got: missing.length > 0 ? 'missing' : 'unexpected',
+    expected: "exactly the model's tensors",
+    hint,
+  })
+}
+
+function shapeError(path: string, { name, shape }: TensorInfo, tensor: SafeTensor, inHead: boolean): SknetError {
+  const hint = inHead
+    ? `Give classes: ${tensor.shape[0] ?? 1} to keep this head, or head: 'replace' to start a new one`
+    : 'Check arch and its options'
+  const message = `${path}: ${name} is ${tensor.shape.join('x')}; expected ${shape.join('x')}. ${hint}`
+  return new SknetError('ERR_SKNET_WEIGHTS', message, { path, tensor: name, got: tensor.shape, expected: shape.join('x'), hint })
+}
+
+/** Names fit only the classes they were stored with. */
+function describeModel(model: Model, { spec, config }: StoredModel): void {
+  const { classNames, preprocessing } = config
+  if (Array.isArray(classNames) && spec?.classes === model.spec.classes) model.classNames = classNames as string[]
+  if (preprocessing !== undefined) model.preprocessing = preprocessing as Model['preprocessing']
+}
