@@ -1,0 +1,152 @@
+/**
+ * ImageFolder: a folder a class, JPEG and PNG files in it (at any depth). The root holds `train/` and `val/`, or the class folders
+ * themselves. Classes are the sorted folder names, files are sorted by path; names starting with a dot are ignored, as are other files.
+ */
+import { realpathSync } from 'node:fs'
+import type { Dirent } from 'node:fs'
+import { join, sep } from 'node:path'
+import { boolean, integer, knownKeys, oneOf, optional, text } from '../check.js'
+import { createDataset, photoDefaults, splitNames, toSplit } from './dataset.js'
+import type { Dataset, Split, SplitName } from './dataset.js'
+import { badData, compareNames, isFolder, readFolder, statPath } from './folder.js'
+
+export const defaultMaxPixels = 100_000_000
+
+const imageName = /\.(jpe?g|png)$/i
+const imageNames = '.jpg, .jpeg or .png'
+
+export interface ImageFolderOptions {
+  split?: SplitName
+  /** Images with more pixels than this count as bad, before memory is taken for them; default 100 million. */
+  maxPixels?: number
+  /** Follow symbolic links that lead out of the root; default false: they are left out, with a warning. */
+  followSymlinks?: boolean
+}
+
+/** One folder without train/ and val/ has no validation split of its own. */
+export interface FolderSplits {
+  train: Dataset
+  val: Dataset | undefined
+}
+
+/**
+ * One split if asked for, else both. A root without train/ and val/ serves as whichever split is asked for. Class indices are those of
+ * train/, for val/ too. Throws ERR_SKNET_DATA for a missing or empty folder and for a class folder without images. Reads names only.
+ */
+export function imageFolder(dir: string, options: ImageFolderOptions & { split: SplitName }): Dataset
+export function imageFolder(dir: string, options?: ImageFolderOptions & { split?: undefined }): FolderSplits
+export function imageFolder(dir: string, options?: ImageFolderOptions): Dataset | FolderSplits {
+  text('dir', dir)
+  const { split, maxPixels, followSymlinks } = knownKeys('', options, ['split', 'maxPixels', 'followSymlinks'])
+  const settings = {
+    maxPixels: optional(maxPixels, defaultMaxPixels, (value) => integer('maxPixels', value, { min: 1, max: 2 ** 31 - 1 })),
+    followSymlinks: optional(followSymlinks, false, (value) => boolean('followSymlinks', value)),
+  }
+  if (split !== undefined) return openSplit(dir, toSplit(oneOf('split', split, splitNames)), settings)
+  const train = openSplit(dir, 'train', settings)
+  return { train, val: isFolder(join(dir, 'val')) ? openSplit(dir, 'val', settings) : undefined }
+}
+
+/** The splits a root has folders for; both for a root that holds the classes themselves. */
+export function folderSplits(dir: string): Split[] {
+  const found = (['train', 'val'] as const).filter((split) => isFolder(join(dir, split)))
+  return found.length === 0 ? ['train', 'val'] : found
+}
+
+interface Settings {
+  maxPixels: number
+  followSymlinks: boolean
+}
+
+function openSplit(dir: string, split: Split, settings: Settings): Dataset {
+  const root = splitRoot(dir, split)
+  const warnings: string[] = []
+  const folders = classFolders(root, settings, warnings)
+  const trainRoot = join(dir, 'train')
+  const classNames = split === 'val' && isFolder(trainRoot) ? classFolders(trainRoot, settings, []) : folders
+  const paths: string[] = []
+  const labels: number[] = []
+  for (const name of folders) {
+    const label = classNames.indexOf(name)
+    if (label < 0) badData(join(root, name), 'a class that train/ does not have', `one of the ${classNames.length} classes of train/`)
+    for (const path of classFiles(root, name, settings, warnings)) {
+      paths.push(path)
+      labels.push(label)
+    }
+  }
+  const facts = {
+    kind: 'image-folder' as const,
+    path: root,
+    split,
+    classes: classNames.length,
+    classNames,
+    size: paths.length,
+    imageSize: null,
+    defaults: photoDefaults(),
+    warnings,
+  }
+  const { maxPixels } = settings
+  return createDataset(facts, () => ({ kind: 'files', paths, labels: Int32Array.from(labels), maxPixels }))
+}
+
+function splitRoot(dir: string, split: Split): string {
+  const own = join(dir, split)
+  if (isFolder(own)) return own
+  const other = split === 'train' ? 'val' : 'train'
+  if (isFolder(join(dir, other))) badData(dir, `${other}/ only`, `a folder ${split}/ with a folder a class`)
+  return dir
+}
+
+function classFolders(root: string, settings: Settings, warnings: string[]): string[] {
+  const expected = 'a folder with a folder a class'
+  const names = readFolder(root, expected)
+    .filter((entry) => resolveEntry(root, root, entry, settings, warnings) === 'folder')
+    .map((entry) => entry.name)
+  if (names.length === 0) badData(root, 'no class folders', `${expected}, JPEG or PNG images in each`)
+  return names
+}
+
+/** All image files below a class folder, sorted by folder, then by name. */
+function classFiles(root: string, name: string, settings: Settings, warnings: string[]): string[] {
+  const top = join(root, name)
+  const found: { folder: string; files: string[] }[] = []
+  const visited = new Set<string>()
+  let others = 0
+  const pending = [top]
+  for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
+    // A link may lead back to a folder above it.
+    const real = realpathSync(folder)
+    if (visited.has(real)) continue
+    visited.add(real)
+    const files: string[] = []
+    for (const entry of readFolder(folder)) {
+      const kind = resolveEntry(root, folder, entry, settings, warnings)
+      const path = join(folder, entry.name)
+      if (kind === 'folder') pending.push(path)
+      else if (kind === 'file' && imageName.test(entry.name)) files.push(path)
+      else others++
+    }
+    found.push({ folder, files })
+  }
+  const files = found.sort((a, b) => compareNames(a.folder, b.folder)).flatMap((f) => f.files)
+  if (files.length === 0) badData(top, others === 0 ? 'an empty folder' : 'no images', `at least one image ending in ${imageNames}`)
+  return files
+}
+
+/** What an entry is, its links resolved; null for what is to be left out. */
+function resolveEntry(root: string, folder: string, entry: Dirent, settings: Settings, warnings: string[]): 'file' | 'folder' | null {
+  if (entry.name.startsWith('.')) return null
+  if (entry.isDirectory()) return 'folder'
+  if (entry.isFile()) return 'file'
+  const path = join(folder, entry.name)
+  const stat = statPath(path)
+  if (stat === undefined) warnings.push(`${path}: left out, a link that leads nowhere`)
+  else if (!stat.isFile() && !stat.isDirectory()) warnings.push(`${path}: left out, neither a file nor a folder`)
+  else if (!settings.followSymlinks && !isInside(root, path)) warnings.push(`${path}: left out, a link that leads out of ${root}`)
+  else return stat.isFile() ? 'file' : 'folder'
+  return null
+}
+
+function isInside(root: string, path: string): boolean {
+  return realpathSync(path).startsWith(realpathSync(root) + sep)
+}

@@ -1,0 +1,131 @@
+/** Batches of a data set, prepared ahead by native threads. */
+import { availableParallelism } from 'node:os'
+import { badOption, boolean, integer, isObject, knownKeys, oneOf, optional } from '../check.js'
+import { awaitNative, callNative } from '../native.js'
+import type { BadSample, Loader, TransformOptions } from '../native.js'
+import type { AugmentName, Dataset, Interpolation } from './dataset.js'
+import { augmentNames, evalTransform, trainTransform } from './presets.js'
+
+export interface LoaderSettings {
+  /** Images a batch. */
+  batchSize: number
+  /** Which epoch's order, crops and flips; default 0. */
+  epoch?: number
+  /** Default 0. The same (seed, epoch) gives the same batches, byte for byte, with any number of threads. */
+  seed?: number
+  /** Preparing threads; default: all that this process may use. */
+  threads?: number
+  /** Batches prepared ahead; default 2. */
+  ahead?: number
+  /** Default: true for a training split. */
+  shuffle?: boolean
+  /** Leave out an incomplete last batch; default: true for a training split. */
+  dropLast?: boolean
+  /** Batches to leave out at the start, to go on within an epoch; default 0. */
+  skipBatches?: number
+  /** Default: the data set's preset for a training split, 'none' otherwise. */
+  augment?: AugmentName
+  /** Side of the training crop, or of the centre crop where nothing is augmented; default: the data set's. */
+  size?: number
+  /** Shorter side before the centre crop, where nothing is augmented; default: see evalTransform. */
+  resize?: number
+  interpolation?: Interpolation
+  /** A bad image is replaced by another (default), or skipped: label -1 and zeros. Either way it is in the batch's `bad`. */
+  onBadSample?: 'replace' | 'skip'
+  /** The whole transform at once, instead of augment, size, resize and interpolation. */
+  transform?: TransformOptions
+}
+
+export interface LoaderBatch {
+  /** NHWC float32, normalised. */
+  images: Float32Array
+  labels: Int32Array
+  /** Places in the data set; of a replaced image, its replacement's. */
+  indices: Int32Array
+  /** Images of this batch that did not decode. */
+  bad: BadSample[]
+  shape: [n: number, h: number, w: number, c: 3]
+}
+
+const settingNames = [
+  'batchSize',
+  'epoch',
+  'seed',
+  'threads',
+  'ahead',
+  'shuffle',
+  'dropLast',
+  'skipBatches',
+  'augment',
+  'size',
+  'resize',
+  'interpolation',
+  'onBadSample',
+  'transform',
+] as const satisfies readonly (keyof LoaderSettings)[]
+
+/**
+ * One epoch of `dataset` as an async iterable. Each iteration starts the epoch anew with its own threads, which end with it: at the last
+ * batch, at break, return or throw. Options are checked here; data errors come from the iteration.
+ */
+export function loader(dataset: Dataset, settings: LoaderSettings): AsyncIterable<LoaderBatch> {
+  const { transform } = resolve(dataset, settings)
+  return {
+    async *[Symbol.asyncIterator]() {
+      const native = openLoader(dataset, settings)
+      try {
+        for (;;) {
+          const batch = await awaitNative(native.next())
+          if (batch === null) return
+          yield { ...batch, shape: [batch.labels.length, transform.height, transform.width, 3] }
+        }
+      } finally {
+        native.dispose()
+      }
+    },
+  }
+}
+
+/** The native loader of one epoch, for who drives it himself (Plan.trainSteps, Plan.evaluate). Threads start now; dispose() ends them. */
+export function openLoader(dataset: Dataset, settings: LoaderSettings): Loader {
+  const options = resolve(dataset, settings)
+  const source = dataset.open()
+  return callNative((binding) => new binding.Loader(source, options))
+}
+
+function resolve(dataset: Dataset, settings: LoaderSettings) {
+  const given = knownKeys('', settings, settingNames)
+  const training = dataset.split === 'train'
+  const int = (name: (typeof settingNames)[number], fallback: number, min: number, max: number) =>
+    optional(given[name], fallback, (value) => integer(name, value, { min, max }))
+  return {
+    batchSize: integer('batchSize', given.batchSize, { min: 1, max: 2 ** 20 }),
+    epoch: int('epoch', 0, 0, 2 ** 32 - 1),
+    seed: int('seed', 0, 0, Number.MAX_SAFE_INTEGER),
+    threads: int('threads', availableParallelism(), 1, 1024),
+    ahead: int('ahead', 2, 1, 1024),
+    shuffle: optional(given.shuffle, training, (value) => boolean('shuffle', value)),
+    dropLast: optional(given.dropLast, training, (value) => boolean('dropLast', value)),
+    skipBatches: int('skipBatches', 0, 0, 2 ** 31 - 1),
+    onBadSample: optional(given.onBadSample, 'replace' as const, (value) => oneOf('onBadSample', value, ['replace', 'skip'])),
+    transform: resolveTransform(dataset, settings, training),
+  }
+}
+
+function resolveTransform(dataset: Dataset, settings: LoaderSettings, training: boolean): TransformOptions {
+  const { transform, size, resize, interpolation } = settings
+  if (transform !== undefined) {
+    if (!isObject(transform)) badOption('transform', transform, 'an object, as trainTransform and evalTransform return')
+    for (const name of ['augment', 'size', 'resize', 'interpolation'] as const) {
+      if (settings[name] !== undefined) badOption(name, settings[name], 'nothing beside transform, which says it all')
+    }
+    return transform
+  }
+  const fallback = training ? dataset.defaults.augment : 'none'
+  const augment = optional(settings.augment, fallback, (value) => oneOf('augment', value, augmentNames))
+  if (augment === 'none') return evalTransform(dataset, { crop: size, resize, interpolation })
+  if (resize !== undefined) badOption('resize', resize, `nothing: augment '${augment}' chooses crops at random`)
+  const result = trainTransform(dataset, { augment, size })
+  if (interpolation === undefined) return result
+  return { ...result, interpolation: oneOf('interpolation', interpolation, ['bilinear', 'bicubic']) }
+}

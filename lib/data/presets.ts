@@ -1,0 +1,91 @@
+/** What happens to an image between decoding and the network: augmentation presets for training, one rule for evaluation. */
+import { badOption, integer, oneOf } from '../check.js'
+import type { TransformOptions } from '../native.js'
+import type { AugmentName, Dataset, Interpolation } from './dataset.js'
+
+/**
+ * paper: random resized crop of 8-100 % of the area, aspect 3/4 to 4/3, and flip (the large networks).
+ * light: the same with 20-100 % (ShuffleNetV2 and other small networks).
+ * cifar: pad by an eighth of the size (4 of 32) with the mean colour, random crop, flip.
+ * none: as in evaluation.
+ */
+export const augmentNames = ['paper', 'light', 'cifar', 'none'] as const satisfies readonly AugmentName[]
+
+const maxSide = 65535
+
+export interface TrainTransformOptions {
+  /** Default: the data set's. */
+  augment?: AugmentName | undefined
+  /** Side of the crop in pixels; default: the data set's. */
+  size?: number | undefined
+}
+
+/** The native transform for training on `dataset`. */
+export function trainTransform(dataset: Dataset, options: TrainTransformOptions = {}): TransformOptions {
+  const augment = options.augment === undefined ? dataset.defaults.augment : oneOf('data.augment', options.augment, augmentNames)
+  const size = options.size === undefined ? dataset.defaults.size : integer('data.size', options.size, { min: 1, max: maxSide })
+  if (augment === 'none') return evalTransform(dataset, { crop: size })
+  const base = plain(dataset, size)
+  if (augment === 'cifar') {
+    const pad = Math.round(size / 8)
+    checkPadCrop(dataset, size, pad)
+    return { ...base, geometry: 'pad_crop', pad, flip: 0.5 }
+  }
+  return { ...base, geometry: 'random_resized_crop', area: [augment === 'paper' ? 0.08 : 0.2, 1], flip: 0.5 }
+}
+
+export interface EvalTransformOptions {
+  /** Shorter side after resizing, 0 for none. Default: the data set's at its usual crop, else in the same proportion to `crop`. */
+  resize?: number | undefined
+  /** Side of the centre crop; default: the data set's. A crop larger than the image is padded with black. */
+  crop?: number | undefined
+  interpolation?: Interpolation | undefined
+}
+
+/** The native transform for evaluation and prediction: resize the shorter side, centre crop, normalise, nothing random. */
+export function evalTransform(dataset: Dataset, options: EvalTransformOptions = {}): TransformOptions {
+  const usual = dataset.defaults.eval
+  const crop = options.crop === undefined ? usual.crop : integer('eval.crop', options.crop, { min: 1, max: maxSide })
+  const resize =
+    options.resize === undefined ? usualResize(dataset, crop) : integer('eval.resize', options.resize, { min: 0, max: maxSide })
+  const interpolation =
+    options.interpolation === undefined ? usual.interpolation : oneOf('eval.interpolation', options.interpolation, ['bilinear', 'bicubic'])
+  return { ...plain(dataset, crop), geometry: 'resize_crop', resize, interpolation }
+}
+
+/** 256 for a crop of 224, in proportion for others; images already of the crop's size stay as they are. */
+function usualResize(dataset: Dataset, crop: number): number {
+  const usual = dataset.defaults.eval
+  if (crop === usual.crop) return usual.resize
+  return usual.resize === 0 ? crop : Math.round((crop * usual.resize) / usual.crop)
+}
+
+function plain(dataset: Dataset, size: number): TransformOptions {
+  const { mean, std } = dataset.defaults
+  return {
+    height: size,
+    width: size,
+    geometry: 'resize_crop',
+    pad: 0,
+    area: [1, 1],
+    aspect: [3 / 4, 4 / 3],
+    resize: 0,
+    interpolation: 'bilinear',
+    flip: 0,
+    mean: [...mean],
+    std: [...std],
+  }
+}
+
+function checkPadCrop(dataset: Dataset, size: number, pad: number): void {
+  const { imageSize } = dataset
+  if (imageSize === null) badOption('data.augment', 'cifar', 'a preset for images of different sizes: paper, light or none')
+  const least = Math.min(imageSize.height, imageSize.width) + 2 * pad
+  if (size > least) {
+    badOption(
+      'data.size',
+      size,
+      `at most ${least} with augment 'cifar': images of ${imageSize.width}x${imageSize.height}, padded by ${pad}`,
+    )
+  }
+}
