@@ -34,14 +34,15 @@ export const trainingFlags: Record<string, Flag> = {
 /** What a configuration file may hold besides option paths. */
 export interface TrainingSetup {
   model: string | null
-  data: string | null
+  /** Path of the data: --data, or `dataset` in a file, where `data` is the group of options. */
+  dataset: string | null
   recipe: string | null
   run: string | null
   init: string | null
   options: PartialTrainOptions
 }
 
-const NAMES = ['model', 'data', 'recipe', 'run', 'init'] as const
+const NAMES = ['model', 'dataset', 'recipe', 'run', 'init'] as const
 
 /** The configuration file below, the flags above. Throws ERR_SKNET_OPTION for what either holds that is no option. */
 export async function configuredTraining(args: Args): Promise<TrainingSetup> {
@@ -54,7 +55,7 @@ export async function configuredTraining(args: Args): Promise<TrainingSetup> {
     ...args.list('set').map(checkSetting),
   ]
   const options = nest(new Map(layers.flatMap((layer) => [...layer]))) as PartialTrainOptions
-  const named = Object.fromEntries(NAMES.map((name) => [name, args.text(name) ?? names[name] ?? null]))
+  const named = Object.fromEntries(NAMES.map((name) => [name, args.text(name === 'dataset' ? 'data' : name) ?? names[name] ?? null]))
   return { ...(named as Omit<TrainingSetup, 'options'>), options }
 }
 

@@ -2,12 +2,12 @@
 import { badOption, integer, knownKeys, list, oneOf, optional } from '../check.js'
 import type { Dataset } from '../data/dataset.js'
 import { openLoader } from '../data/loader.js'
-import { evalTransform } from '../data/transforms.js'
 import { SknetError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import { awaitNative, callNative, type BadSample, type EvalTotals, type Loader, type Plan, type TransformOptions } from '../native.js'
 import { abortError, cancellable } from './abort.js'
 import { checkLabels } from './check-data.js'
+import { BATCHES_AHEAD, evaluationView } from './views.js'
 import { checkMemory, inferencePlan, threadCount, writeTensors } from './plans.js'
 
 export interface EvaluateOptions {
@@ -54,7 +54,7 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
   const checked = checkEvaluateOptions(options)
   checkLabels(dataset, model.spec.classes)
   const threads = threadCount(checked.threads)
-  const transform = evalTransform(dataset, checked.view)
+  const transform = evaluationView(dataset, checked.view)
   const batchSize = Math.min(checked.batchSize, dataset.size)
   const signal = options.signal ?? new AbortController().signal
   const plan = inferencePlan(model, transform.height, batchSize, threads)
@@ -79,7 +79,7 @@ export function evaluationLoader({ dataset, batchSize, transform, threads }: Eva
     skipBatches: 0,
     transform,
     threads,
-    ahead: 2,
+    ahead: BATCHES_AHEAD,
     onBadSample: 'skip',
   })
 }

@@ -87,7 +87,7 @@ export interface CheckpointEvent {
 
 export interface WarningEvent {
   type: 'warning'
-  /** What it is about: 'bad-sample', 'checkpoint-skipped', 'schedule', 'isa', 'diverged', 'event-log'. */
+  /** What it is about: 'bad-sample', 'checkpoint-skipped', 'data', 'schedule', 'isa', 'diverged'. */
   about: string
   message: string
   path?: string

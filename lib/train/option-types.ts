@@ -1,4 +1,5 @@
 /** The options of a training run as TypeScript sees them; the rules each one has to follow are in option-schema.ts. */
+import type { AugmentName } from '../data/dataset.js'
 
 /** A run's options with every default filled in. `null` stands for "the data set's own", read when the data is known. */
 export interface TrainOptions {
@@ -18,7 +19,7 @@ export interface TrainOptions {
   loss: { labelSmoothing: number }
   ema: { decay: number }
   data: {
-    augment: string | null
+    augment: AugmentName | null
     size: number | null
     mixup: number
     cutmix: number

@@ -13,7 +13,8 @@ const SLICE = 1 << 20
 
 /** The plan of a training step for input of `size` x `size`. Its weights are still to be written. */
 export function trainPlan(model: Model, options: TrainOptions, size: number): Plan {
-  return buildPlan({
+  const tensors = model.tensors()
+  const plan = buildPlan({
     layers: model.spec.layers,
     input: { height: size, width: size, channels: model.spec.input.channels },
     mode: 'train',
@@ -21,8 +22,16 @@ export function trainPlan(model: Model, options: TrainOptions, size: number): Pl
     shards: options.batchSize / options.shardSize,
     threads: threadCount(options.threads),
     labelSmoothing: options.loss.labelSmoothing,
-    optimizer: planOptimizer(options.optimizer, options.ema.decay, model.tensors()),
+    optimizer: planOptimizer(options.optimizer, options.ema.decay, tensors),
   })
+  // Weight decay goes to the plan by place, not by name.
+  if (plan.tensors().some(({ name }, i) => name !== tensors[i]?.name)) {
+    plan.dispose()
+    throw new SknetError('ERR_SKNET_INTERNAL', 'The plan orders its tensors otherwise than the model does', {
+      expected: 'the order of the layers',
+    })
+  }
+  return plan
 }
 
 /** A plan that evaluates up to `batchSize` images at a time. */

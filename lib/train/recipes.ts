@@ -1,6 +1,7 @@
 /**
  * Training recipes as data, each with its source. `recipes.large({ epochs: 10 })` is the recipe with something changed.
  */
+import { badOption, isObject } from '../check.js'
 import { checkOptions, nest, type OptionValues } from './options.js'
 import type { PartialTrainOptions } from './option-types.js'
 
@@ -70,6 +71,18 @@ export const recipesByName: Record<RecipeName, (overrides?: PartialTrainOptions)
 /** The recipe meant when none is named: CIFAR's for nets made for small images, else `large`. */
 export function defaultRecipe(inputSize: number): Recipe {
   return inputSize < 64 ? recipes.cifar() : recipes.large()
+}
+
+/** A recipe by name, or one as made by `recipes`. */
+export function checkRecipe(recipe: unknown): Recipe {
+  if (typeof recipe === 'string') {
+    if (Object.hasOwn(recipesByName, recipe)) return recipesByName[recipe as RecipeName]()
+    return badOption('recipe', recipe, `one of ${Object.keys(recipesByName).join(', ')}`)
+  }
+  if (!isObject(recipe) || typeof recipe.name !== 'string' || !isObject(recipe.options)) {
+    return badOption('recipe', recipe, 'a recipe such as recipes.large(), or its name')
+  }
+  return recipe as unknown as Recipe
 }
 
 function recipe(name: RecipeName, source: string, overrides: PartialTrainOptions | undefined, options: PartialTrainOptions): Recipe {

@@ -279,10 +279,12 @@ export class TrainSession implements LoopHooks, Session {
     if (folder === null) return []
     const path = await writeCheckpoint(folder.checkpoints, this.state.step, {
       spec: model.spec,
+      tensors: model.tensors(),
       values: await readTensors(plan, 'value'),
       momentum: await readTensors(plan, 'momentum'),
       ema: options.ema.decay > 0 ? await readTensors(plan, 'ema') : null,
       state: { ...this.state, seed: options.seed, ...identity, versions },
+      config: { preprocessing: model.preprocessing, ...(model.classNames === undefined ? {} : { classNames: model.classNames }) },
     })
     if (best) await copyAsBest(path, folder.dir)
     await pruneCheckpoints(folder.checkpoints, options.checkpoint.keep)

@@ -69,9 +69,9 @@ export function dataIdentity(train: Dataset): RunIdentity['data'] {
 }
 
 /** Throws ERR_SKNET_RUN naming every difference between the run in the folder and the one asked for. */
-export function checkSameRun(dir: string, stored: RunIdentity, storedArch: string, asked: RunIdentity, arch: string): void {
+export function checkSameRun(dir: string, stored: RunIdentity, storedSpec: NamedSpec, asked: RunIdentity, spec: NamedSpec): void {
   const differences = [
-    ...(storedArch === arch ? [] : [difference('model', storedArch, arch)]),
+    ...modelDifference(storedSpec, spec),
     ...(stored.recipe === asked.recipe ? [] : [difference('recipe', stored.recipe, asked.recipe)]),
     ...differing('', stored.options, asked.options),
     ...differing('data.', stored.data, asked.data),
@@ -83,6 +83,18 @@ export function checkSameRun(dir: string, stored: RunIdentity, storedArch: strin
     expected: 'the options the run was started with',
     hint: 'Repeat its options, name another run folder, or use fresh (--fresh) to start anew',
   })
+}
+
+interface NamedSpec {
+  arch: string
+  classes: number
+}
+
+function modelDifference(stored: NamedSpec, asked: NamedSpec): string[] {
+  if (JSON.stringify(stored) === JSON.stringify(asked)) return []
+  if (stored.arch !== asked.arch) return [difference('model', stored.arch, asked.arch)]
+  if (stored.classes !== asked.classes) return [difference('classes', stored.classes, asked.classes)]
+  return [`model is ${asked.arch} with other layers`]
 }
 
 function differing(prefix: string, stored: Record<string, unknown>, asked: Record<string, unknown>): string[] {

@@ -1,6 +1,6 @@
 /** Trains a model: a whole run with fit, or single steps on batches of the caller's own. */
 import { badOption, describe, integer, isObject, knownKeys } from '../check.js'
-import { isDataset, type Dataset } from '../data/dataset.js'
+import type { Dataset } from '../data/dataset.js'
 import { SknetError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import { awaitNative, callNative, type MemoryReport, type Plan } from '../native.js'
@@ -10,7 +10,7 @@ import { openSession, type FitData, type TrainerSettings } from './open.js'
 import { checkOptions, resolveOptions } from './options.js'
 import type { PartialTrainOptions, TrainOptions } from './option-types.js'
 import { checkMemory, readTensors, trainPlan, writeTensors } from './plans.js'
-import { defaultRecipe, recipesByName, type Recipe, type RecipeName } from './recipes.js'
+import { checkRecipe, defaultRecipe, type Recipe, type RecipeName } from './recipes.js'
 
 export interface TrainerOptions extends PartialTrainOptions {
   /** A recipe or its name; `cifar` for networks made for inputs below 64 pixels, else `large`. What is set beside it wins. */
@@ -204,29 +204,20 @@ function checkTrainerOptions(options: unknown): CheckedTrainerOptions {
   return { ...rest, recipe: recipe === undefined ? null : checkRecipe(recipe), run: run ?? null, fresh: fresh ?? false }
 }
 
-/** A recipe by name, or one as made by `recipes`. */
-export function checkRecipe(recipe: unknown): Recipe {
-  if (typeof recipe === 'string') {
-    if (Object.hasOwn(recipesByName, recipe)) return recipesByName[recipe as RecipeName]()
-    return badOption('recipe', recipe, `one of ${Object.keys(recipesByName).join(', ')}`)
-  }
-  if (!isObject(recipe) || typeof recipe.name !== 'string' || !isObject(recipe.options)) {
-    return badOption('recipe', recipe, 'a recipe such as recipes.large(), or its name')
-  }
-  return recipe as unknown as Recipe
-}
-
 function checkFitOptions(options: FitOptions, closing: AbortSignal): FitData {
   const { train, val, signal, maxSteps } = knownKeys('fit', options, ['train', 'val', 'signal', 'maxSteps'])
-  if (!isDataset(train)) badOption('fit.train', train, 'a data set such as cifar10() gives')
-  if (val !== undefined && val !== null && !isDataset(val)) badOption('fit.val', val, 'a data set such as cifar10() gives')
   if (signal !== undefined && !(signal instanceof AbortSignal)) badOption('fit.signal', describe(signal), 'an AbortSignal')
   return {
-    train,
-    val: val ?? null,
+    train: checkDataset('fit.train', train),
+    val: val === undefined || val === null ? null : checkDataset('fit.val', val),
     signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
     maxSteps: maxSteps === undefined ? Infinity : integer('fit.maxSteps', maxSteps),
   }
+}
+
+function checkDataset(option: string, value: unknown): Dataset {
+  if (isObject(value) && typeof value.open === 'function' && typeof value.labels === 'function') return value as unknown as Dataset
+  return badOption(option, value, 'a data set such as cifar10() gives')
 }
 
 function checkBatch(batch: StepBatch, batchSize: number, size: number, spec: Model['spec']): { images: Float32Array; labels: Int32Array } {

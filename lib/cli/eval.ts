@@ -1,0 +1,45 @@
+/** `sknet eval`: accuracy and loss of weights on a data set. */
+import { detectDataset } from '../data/detect.js'
+import { loadModel } from '../model/load.js'
+import { evaluate, type EvaluateOptions } from '../train/evaluate.js'
+import { usageError, type Command } from './command.js'
+import { choice, wholeNumber } from './numbers.js'
+import { duration, percent } from './progress.js'
+
+export const evalCommand: Command = {
+  name: 'eval',
+  about: 'Prints top-1, top-5 and loss of weights on the validation images of a data set.',
+  flags: {
+    weights: { kind: 'text', value: 'W', about: 'a run, checkpoint or model folder, or a safetensors file' },
+    arch: { kind: 'text', value: 'NAME', about: 'network, where the weights do not say' },
+    data: { kind: 'text', value: 'PATH', about: 'CIFAR binaries or a folder of images' },
+    resize: { kind: 'number', value: 'N', about: "shorter side before the crop; default: the data's" },
+    crop: { kind: 'number', value: 'N', about: "side of the centre crop; default: the data's" },
+    interpolation: { kind: 'text', value: 'F', about: 'bilinear or bicubic' },
+    batch: { kind: 'number', value: 'N', about: 'images at a time; default 64' },
+    device: { kind: 'text', value: 'D', about: 'auto or cpu' },
+    threads: { kind: 'number', value: 'T', about: 'native threads; default: all' },
+  },
+  run: async (args, output) => {
+    const [weights, data] = [args.text('weights'), args.text('data')]
+    if (weights === undefined)
+      throw usageError('sknet eval needs --weights W', 'weights', { expected: 'a run, folder or safetensors file' })
+    if (data === undefined) throw usageError('sknet eval needs --data PATH', 'data', { expected: 'CIFAR binaries or a folder of images' })
+    const options: EvaluateOptions = {
+      ...(args.has('resize') ? { resize: wholeNumber(args, 'resize', 0, { min: 0, max: 16384 }) } : {}),
+      ...(args.has('crop') ? { crop: wholeNumber(args, 'crop', 1, { min: 1, max: 16384 }) } : {}),
+      ...(args.has('interpolation') ? { interpolation: choice(args, 'interpolation', ['bilinear', 'bicubic']) } : {}),
+      ...(args.has('batch') ? { batchSize: wholeNumber(args, 'batch', 64, { min: 1, max: 65536 }) } : {}),
+      ...(args.has('device') ? { device: args.text('device')! } : {}),
+      ...(args.has('threads') ? { threads: wholeNumber(args, 'threads', 1, { min: 1, max: 4096 }) } : {}),
+    }
+    const { val } = detectDataset(data, {}, ['val'])
+    const model = await loadModel(weights, args.has('arch') ? { arch: args.text('arch')! } : {})
+    const { bad, ...result } = await evaluate(model, val!, options)
+    for (const { path, reason } of bad) output.warn(`warning: ${path}: ${reason}`)
+    output.say(`${model.spec.arch}: top-1 ${percent(result.top1)}, top-5 ${percent(result.top5)}, loss ${result.loss.toFixed(4)}`)
+    output.say(`${result.images} images in ${duration(result.seconds)}, ${bad.length} could not be read`)
+    output.emit({ type: 'result', model: model.spec.arch, ...result, bad })
+    return 0
+  },
+}

@@ -1,0 +1,57 @@
+/** How a run looks at its data: the transforms of training and validation, and the batches of an epoch. */
+import type { Dataset } from '../data/dataset.js'
+import { openLoader } from '../data/loader.js'
+import { evalTransform, trainTransform } from '../data/presets.js'
+import type { Preprocessing } from '../model/preprocessing.js'
+import type { Loader, TransformOptions } from '../native.js'
+import type { EvaluationSetup } from './evaluate.js'
+import type { TrainOptions } from './option-types.js'
+
+/** Batches that native threads keep ready. */
+export const BATCHES_AHEAD = 2
+
+/** Side of the training input: the option, else what suits the data. */
+export function trainingSize(options: TrainOptions, train: Dataset): number {
+  return options.data.size ?? train.defaults.size
+}
+
+/** Throws ERR_SKNET_OPTION where the preset does not fit the images. */
+export function trainingView(train: Dataset, options: TrainOptions): TransformOptions {
+  const { augment } = options.data
+  return trainTransform(train, { size: trainingSize(options, train), ...(augment === null ? {} : { augment }) })
+}
+
+/** The options of `eval.*`, each the data set's own where it is null. */
+export function evaluationView(dataset: Dataset, { resize, crop, interpolation }: TrainOptions['eval']): TransformOptions {
+  return evalTransform(dataset, { resize: resize ?? undefined, crop: crop ?? undefined, interpolation: interpolation ?? undefined })
+}
+
+export function validationSetup(val: Dataset, options: TrainOptions, threads: number): EvaluationSetup {
+  return { dataset: val, batchSize: Math.min(options.shardSize, val.size), transform: evaluationView(val, options.eval), threads }
+}
+
+/** The batches of one epoch from number `skip` on; order and augmentation follow from (seed, epoch, sample). */
+export function trainingBatches(
+  train: Dataset,
+  options: TrainOptions,
+  view: { transform: TransformOptions; threads: number },
+  epoch: number,
+  skip: number,
+): Loader {
+  return openLoader(train, {
+    ...view,
+    batchSize: options.batchSize,
+    seed: options.seed,
+    epoch,
+    shuffle: true,
+    dropLast: true,
+    skipBatches: skip,
+    ahead: BATCHES_AHEAD,
+    onBadSample: options.data.onBadSample,
+  })
+}
+
+/** What a model has to do with a picture to see it as evaluation does. */
+export function preprocessingOf({ resize, height, interpolation, mean, std }: TransformOptions): Preprocessing {
+  return { resize, crop: height, interpolation, mean: [...mean], std: [...std] }
+}
