@@ -35,13 +35,16 @@ UpdateOutcome Update::run(const Exec& exec, const UpdateMemory& m, float lr, int
   if (!loss_finite || !std::isfinite(norm)) return {norm, false};
   const bool clips = spec_.grad_clip > 0 && norm > spec_.grad_clip;
   sgd_->run(sgd_problem_, {m.values, m.momentum, m.results, lr, clips ? static_cast<float>(spec_.grad_clip / norm) : 1.0f}, exec);
-  // Running statistics: the mean over the shards, applied once (DESIGN 3).
+  update_statistics(exec, m, shards);
+  if (m.ema != nullptr) ema_->run({spec_.tensor_floats}, {m.ema, m.values, static_cast<float>(spec_.ema_decay), 1.0f}, exec);
+  return {norm, true};
+}
+
+void Update::update_statistics(const Exec& exec, const UpdateMemory& m, int shards) const {
   const int64_t buffers = spec_.tensor_floats - spec_.parameter_floats;
   ema_->run({buffers},
             {m.values + spec_.parameter_floats, m.results + spec_.parameter_floats, 1.0f - spec_.statistics_momentum, 1.0f / static_cast<float>(shards)},
             exec);
-  if (m.ema != nullptr) ema_->run({spec_.tensor_floats}, {m.ema, m.values, static_cast<float>(spec_.ema_decay), 1.0f}, exec);
-  return {norm, true};
 }
 
 }  // namespace sknet::optim

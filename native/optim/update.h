@@ -39,6 +39,8 @@ class Update {
   size_t workspace() const;
   // `loss_finite`: what the caller knows of the loss; a step whose loss or gradient is not finite leaves everything as it was.
   UpdateOutcome run(const Exec& exec, const UpdateMemory& memory, float lr, int shards, bool loss_finite) const;
+  // The part of it that a training forward alone has: running statistics from the mean of the shards' batch statistics (DESIGN 3).
+  void update_statistics(const Exec& exec, const UpdateMemory& memory, int shards) const;
 
  private:
   UpdateSpec spec_;

@@ -54,6 +54,9 @@ struct Graph {
   const Tensor& tensor(const std::string& name) const;
 };
 
+// Where in the results region the step's totals are: behind what the tensors leave there, which in inference is nothing.
+inline int64_t totals_offset(const PlanSpec& spec, const Graph& graph) { return spec.mode == Mode::kInfer ? 0 : graph.tensor_floats; }
+
 // Throws Error ERR_SKNET_MODEL naming the layer where the list is not a network.
 Graph build_graph(const PlanSpec& spec);
 

@@ -38,6 +38,7 @@ optim::UpdateSpec update_spec(const PlanSpec& spec, const Graph& graph) {
                       .grad_clip = spec.optimizer.grad_clip,
                       .ema_decay = spec.optimizer.ema_decay,
                       .statistics_momentum = statistics_momentum(graph)};
+  if (spec.mode != Mode::kTrain) return u;  // a block only updates its running statistics
   size_t index = 0;
   for (const Tensor& t : graph.tensors) {
     if (t.buffer) continue;
@@ -60,7 +61,7 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)), graph_(build_graph(spec_)) {
   output_ = lowering.output_of(graph_.output());
   output_gradient_ = lowering.output_gradient;
   input_gradient_ = lowering.input_gradient;
-  if (spec_.mode == Mode::kTrain) update_ = std::make_unique<optim::Update>(update_spec(spec_, graph_), table);
+  if (spec_.mode != Mode::kInfer) update_ = std::make_unique<optim::Update>(update_spec(spec_, graph_), table);
   lay_out();
   pool_ = std::make_unique<ThreadPool>(spec_.threads);
   exec_.pool = pool_.get();
@@ -76,7 +77,8 @@ void Plan::lay_out() {
   constexpr size_t kLine = 64;
   workspace = (workspace + kLine - 1) / kLine * kLine;
   exec_.scratch_stride = (scratch + kLine - 1) / kLine * kLine;
-  result_floats_ = graph_.tensor_floats + kTotals;
+  totals_at_ = totals_offset(spec_, graph_);
+  result_floats_ = totals_at_ + kTotals;
   const bool train = spec_.mode == Mode::kTrain;
   const int64_t activations = plan::lay_out(values_), labels = aligned(spec_.shard_size);
   const int64_t momentum = train ? graph_.parameter_floats : 0, ema = train && spec_.optimizer.ema_decay > 0 ? graph_.tensor_floats : 0;
@@ -101,10 +103,10 @@ void Plan::lay_out() {
 
   constexpr int64_t kFloat = sizeof(float);
   report_ = {.parameters = graph_.tensor_floats * kFloat,
-             .gradients = (result_floats_ + stack) * kFloat,
+             .gradients = (totals_at_ + stack) * kFloat,
              .optimizer = momentum * kFloat,
              .ema = ema * kFloat,
-             .activations = (activations + labels) * kFloat,
+             .activations = (activations + labels + kTotals) * kFloat,
              .workspace = bytes - floats * kFloat,
              .total = bytes};
 }
@@ -159,7 +161,7 @@ Plan::TrainOutcome Plan::train(const float* images, const int32_t* labels, float
     if (shard + 1 < spec_.shards) tree.add(results_, shard);
   }
   tree.finish(results_, spec_.shards);
-  const float* totals = results_ + graph_.tensor_floats;
+  const float* totals = results_ + totals_at_;
   TrainOutcome outcome{.totals = {totals[0] / static_cast<double>(batch()), static_cast<int64_t>(totals[1]), static_cast<int64_t>(totals[2])}};
   const optim::UpdateOutcome update = update_->run(exec_, {tensor_values_, results_, momentum_, ema_}, lr, spec_.shards, std::isfinite(totals[0]));
   outcome.gradient_norm = update.gradient_norm;
@@ -173,7 +175,7 @@ Totals Plan::evaluate(const float* images, const int32_t* labels, int count) {
   load_labels(labels, count);
   run_phase(Phase::kForward);
   run_phase(Phase::kLoss);
-  const float* totals = results_ + graph_.tensor_floats;
+  const float* totals = results_ + totals_at_;
   return {totals[0], static_cast<int64_t>(totals[1]), static_cast<int64_t>(totals[2])};
 }
 
@@ -188,6 +190,7 @@ void Plan::block_forward(const float* x, float* y) {
   check(spec_.mode == Mode::kBlock, "ERR_SKNET_NATIVE", "this plan has no block mode");
   load_images(x, spec_.shard_size);
   run_phase(Phase::kForward);
+  update_->update_statistics(exec_, {tensor_values_, results_, nullptr, nullptr}, 1);
   std::copy_n(at(output_), output_shape().size(), y);
 }
 

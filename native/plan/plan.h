@@ -56,7 +56,7 @@ class Plan {
   Totals evaluate(const float* images, const int32_t* labels, int count);
   // Output of up to shard_size images -> out [count, elements an image].
   void infer(const float* images, int count, float* out);
-  // mode kBlock: training forward; then backward from dy.
+  // mode kBlock: training forward, which also updates the running statistics; then backward from dy.
   void block_forward(const float* x, float* y);
   void block_backward(const float* dy, float* dx);
 
@@ -84,7 +84,7 @@ class Plan {
   Exec exec_{};
   Memory memory_;
   float *tensor_values_ = nullptr, *results_ = nullptr, *momentum_ = nullptr, *ema_ = nullptr, *stack_ = nullptr, *labels_ = nullptr;
-  int64_t result_floats_ = 0;
+  int64_t totals_at_ = 0, result_floats_ = 0;
 };
 
 }  // namespace sknet::plan
