@@ -2,16 +2,7 @@ import { expect } from 'chai'
 import * as check from '../lib/check.js'
 import { SknetError } from '../lib/errors.js'
 import { fromNative, helpFor } from '../lib/native.js'
-
-function thrown(run: () => unknown): SknetError {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof SknetError) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
-}
+import { thrown } from './support/thrown.js'
 
 describe('check', () => {
   const bad: [string, () => unknown, unknown, string][] = [

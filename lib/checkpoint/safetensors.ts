@@ -3,6 +3,7 @@
  * unknown fields, odd names, ranks over 8, gaps, overlaps and trailing bytes are refused. Files are read, never mapped.
  */
 import { open, stat } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
 import { describe } from '../check.js'
 import { SknetError } from '../errors.js'
 import { allocate, bytesOf, dtypeBits, fits, viewOf } from './dtype.js'
@@ -19,7 +20,7 @@ export interface SafetensorsFile {
   tensors: Map<string, SafeTensor>
 }
 
-/** Bytes read between two turns of the event loop. */
+/** Bytes read or copied between two turns of the event loop. */
 const PIECE = 1 << 22
 
 /**
@@ -153,9 +154,14 @@ async function parseBytes(source: Uint8Array, name?: string): Promise<Safetensor
   const length = headerSize(bytes.subarray(0, 8), bytes.length, name)
   const header = await parseHeader(bytes.subarray(8, 8 + length), bytes.length - 8 - length, name)
   const tensors = new Map<string, SafeTensor>()
+  let copied = 0
   for (const { name: tensor, dtype, shape, begin, end } of header.tensors) {
     const copy = bytes.slice(8 + length + begin, 8 + length + end)
     tensors.set(tensor, { dtype, shape, data: viewOf(dtype, copy.buffer) })
+    copied += copy.length
+    if (copied < PIECE) continue
+    copied = 0
+    await setImmediate()
   }
   return { metadata: header.metadata, tensors }
 }

@@ -1,5 +1,7 @@
 /** From pictures to the most likely classes. */
 import { badOption, describe, integer, knownKeys, oneOf, optional } from '../check.js'
+import { decodeImage } from '../data/decode-image.js'
+import { defaultMaxPixels } from '../data/image-folder.js'
 import { SknetError } from '../errors.js'
 import { awaitNative, callNative, native } from '../native.js'
 import type { Source } from '../native.js'
@@ -12,7 +14,7 @@ export interface PredictOptions {
   topk?: number
   /** Shorter side before the centre crop; 0: no resize. Default: the model's, in proportion where `crop` is given. */
   resize?: number
-  /** Side of the centre crop; default: the model's. */
+  /** Side of the centre crop, padded with black where the picture is smaller; default: the model's. */
   crop?: number
   interpolation?: 'bilinear' | 'bicubic'
   device?: string
@@ -37,9 +39,6 @@ export interface Predictor {
   forward(images: Float32Array, shape: [number, number, number, number]): Promise<Float32Array>
 }
 
-/** Larger pictures are refused before a pixel is decoded. */
-const MAX_PIXELS = 100_000_000
-
 export const predictKeys = ['topk', 'resize', 'crop', 'interpolation', 'device', 'threads'] as const
 
 /** Checks everything but device and threads; throws ERR_SKNET_OPTION. */
@@ -48,7 +47,6 @@ export function checkPredictOptions(options: unknown, classes: number, own: Prep
   const topk = optional(given.topk, Math.min(5, classes), (v) => integer('topk', v, { min: 1, max: classes }))
   const crop = optional(given.crop, own.crop, (v) => integer('crop', v, { min: 1, max: 16384 }))
   const resize = optional(given.resize, Math.round((own.resize * crop) / own.crop), (v) => integer('resize', v, { min: 0, max: 16384 }))
-  if (resize !== 0 && resize < crop) badOption('resize', resize, `0 or at least the crop of ${crop}`)
   const interpolation = optional(given.interpolation, own.interpolation, (v) => oneOf('interpolation', v, ['bilinear', 'bicubic']))
   return { topk, view: { ...own, resize, crop, interpolation } }
 }
@@ -68,14 +66,14 @@ export async function pictureLogits(model: Predictor, pictures: unknown, view: P
   if (paths.length > 0) {
     const labels = new Int32Array(paths.length)
     const source = callNative(
-      ({ Source }) => new Source({ kind: 'files', paths: paths.map(({ path }) => path), labels, maxPixels: MAX_PIXELS }),
+      ({ Source }) => new Source({ kind: 'files', paths: paths.map(({ path }) => path), labels, maxPixels: defaultMaxPixels }),
     )
     const logits = await sourceLogits(model, source, view, threads)
     paths.forEach(({ path, at }, i) => (results[at] = { path, logits: logits[i]! }))
   }
   for (const [at, bytes] of checked.entries()) {
     if (typeof bytes === 'string') continue
-    const image = await awaitNative((binding) => binding.decodeImage(bytes, { maxPixels: MAX_PIXELS })).catch((cause: unknown) => {
+    const image = await decodeImage(bytes).catch((cause: unknown) => {
       throw undecodable(`images[${at}]`, cause instanceof Error ? cause.message : describe(cause), cause)
     })
     const { data, width, height } = image
