@@ -10,7 +10,8 @@ export const nativeRooms: Record<string, string[]> = {
   cpu: ['ops', 'core'],
   cuda: ['ops', 'core'],
   vendor: ['ops', 'core'],
-  plan: ['ops', 'core'],
+  // A step of the plan ends with the update.
+  plan: ['optim', 'ops', 'core'],
   optim: ['ops', 'core'],
   data: ['ops', 'core'],
   dist: ['ops', 'core'],
