@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { expect } from 'chai'
 import { native } from '../../lib/native.js'
-import { createModel } from '../../lib/model/index.js'
+import { createModel } from '../../lib/model/registry.js'
 import type { Layer } from '../../lib/model/spec.js'
 import type { Isa } from '../../binding.js'
 import { networkShape } from '../reference/layer-tensors.js'

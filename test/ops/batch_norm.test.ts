@@ -40,7 +40,7 @@ describeLayers(
   'batch_norm',
   ['batch_norm_forward', 'batch_norm_backward'],
   [
-    norm(2, 1, 1, 1),
+    norm(3, 1, 1, 1),
     norm(7, 1, 1, 33),
     norm(1, 7, 7, 7),
     norm(2, 33, 7, 16),

@@ -16,7 +16,7 @@ describeLayers(
     ...small,
     ...[1, 2, 3, 4].map((count) => skCase([4, 7, 9, 24], 24, l.dilatedBranches(count, 6), 12)),
     ...[1, 2, 3, 4].map((count) => skCase([2, 7, 7, 17], 17, l.dilatedBranches(count, 17), null)),
-    skCase([33, 2, 2, 7], 7, l.dilatedBranches(2, 7), 33),
+    skCase([33, 4, 5, 7], 7, l.dilatedBranches(2, 7), 33),
   ],
 )
 describeFiniteDifferences('sk_select', small)
