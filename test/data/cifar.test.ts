@@ -109,10 +109,10 @@ describe('CIFAR', () => {
     if (!existsSync(join(dir, 'data_batch_1.bin'))) this.skip()
     const { train, val } = cifar10(dir)
     expect(train.classNames[0]).to.equal('airplane')
-    for (const { labels, size } of [train, val]) {
+    for (const dataset of [train, val]) {
       const counts = new Array<number>(10).fill(0)
-      labels().forEach((label) => counts[label]!++)
-      expect(new Set(counts)).to.deep.equal(new Set([size / 10]))
+      dataset.labels().forEach((label) => counts[label]!++)
+      expect(new Set(counts)).to.deep.equal(new Set([dataset.size / 10]))
     }
     let sum = 0
     let squares = 0

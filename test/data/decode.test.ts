@@ -92,7 +92,11 @@ describe('decode JPEG', () => {
     )
   const cmyk = ([c, m, y, k]: number[]) => [c!, m!, y!].map((ink) => ((255 - ink) * (255 - k!)) / 255)
 
-  const cases: { name: string; options: Omit<JpegOptions, 'across' | 'down' | 'levels'>; colour: (levels: number[], block: number) => number[] }[] = [
+  const cases: {
+    name: string
+    options: Omit<JpegOptions, 'across' | 'down' | 'levels'>
+    colour: (levels: number[], block: number) => number[]
+  }[] = [
     { name: 'grey', options: { components: 1 }, colour: (levels, b) => [levels[b]!, levels[b]!, levels[b]!] },
     { name: 'YCbCr', options: { components: 3 }, colour: (levels, b) => ycc(triple(levels, b)) },
     { name: 'stored RGB (Adobe 0)', options: { components: 3, adobe: 0 }, colour: triple },
@@ -119,7 +123,11 @@ describe('decode JPEG', () => {
       const levels = levelsOf(options.components, 6, 17)
       const image = await decodeImage(makeJpeg({ ...shape, ...options, levels }))
       expect([image.width, image.height]).to.deep.equal([24, 16])
-      const expected = blocksToPixels(3, 2, Array.from({ length: 6 }, (_, b) => colour(levels, b)))
+      const expected = blocksToPixels(
+        3,
+        2,
+        Array.from({ length: 6 }, (_, b) => colour(levels, b)),
+      )
       expect(greatestDifference(image.data, expected)).to.be.at.most(1.5)
     })
   }

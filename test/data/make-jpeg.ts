@@ -19,7 +19,7 @@ export interface JpegOptions {
 
 export function makeJpeg(options: JpegOptions): Buffer {
   const { across, down, components, adobe, acBands } = options
-  const parts = [Buffer.from([0xff, 0xd8])]
+  const parts: Uint8Array[] = [Buffer.from([0xff, 0xd8])]
   if (adobe !== undefined) parts.push(segment(0xee, [...Buffer.from('Adobe'), 0, 100, 0, 0, 0, 0, adobe]))
   // Quantiser 8 for the DC coefficient: its step is one level.
   parts.push(segment(0xdb, [0, ...new Array<number>(64).fill(8)]))

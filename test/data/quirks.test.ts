@@ -58,7 +58,12 @@ describe('odd image files', function () {
       meanOf(data, width, [0, 0, width, height]).forEach((mean, c) => expect(mean).to.be.closeTo(entry.mean_rgb![c]!, entry.mean_tol!))
       if (entry.stored_quadrant_mean_rgb === undefined || width < 2 || height < 2) return
       const [x, y] = [Math.floor(width / 2), Math.floor(height / 2)]
-      const boxes = [[0, 0, x, y], [x, 0, width, y], [0, y, x, height], [x, y, width, height]] as const
+      const boxes = [
+        [0, 0, x, y],
+        [x, 0, width, y],
+        [0, y, x, height],
+        [x, y, width, height],
+      ] as const
       boxes.forEach((box, q) => {
         meanOf(data, width, [...box]).forEach((mean, c) => expect(mean).to.be.closeTo(entry.stored_quadrant_mean_rgb![q]![c]!, 4))
       })

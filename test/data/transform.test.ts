@@ -108,14 +108,38 @@ describe('transform: pad_crop', () => {
 
 describe('transform: resize', () => {
   const sizes: [from: [number, number], to: [number, number]][] = [
-    [[40, 30], [20, 15]],
-    [[37, 53], [11, 17]],
-    [[9, 7], [27, 21]],
-    [[64, 5], [16, 16]],
-    [[5, 64], [16, 16]],
-    [[100, 100], [99, 99]],
-    [[1, 1], [8, 8]],
-    [[200, 3], [7, 3]],
+    [
+      [40, 30],
+      [20, 15],
+    ],
+    [
+      [37, 53],
+      [11, 17],
+    ],
+    [
+      [9, 7],
+      [27, 21],
+    ],
+    [
+      [64, 5],
+      [16, 16],
+    ],
+    [
+      [5, 64],
+      [16, 16],
+    ],
+    [
+      [100, 100],
+      [99, 99],
+    ],
+    [
+      [1, 1],
+      [8, 8],
+    ],
+    [
+      [200, 3],
+      [7, 3],
+    ],
   ]
   for (const interpolation of ['bilinear', 'bicubic'] as const) {
     for (const [[width, height], [outWidth, outHeight]] of sizes) {
