@@ -11,19 +11,20 @@ namespace {
 
 size_t forward_workspace(const BatchNormProblem& p) { return batch_stats_workspace(p.rows, p.c); }
 
-// y = relu?(scale x + shift + residual?); scale(c0), shift(c0) give a block's vectors.
-template <class Scale, class Shift>
-void apply(const BatchNormProblem& p, const float* x, const float* residual, float* y, const Exec& exec, const Scale& scale,
-           const Shift& shift) {
+// y = relu?(scale (x - mean) + beta + residual?); scale(c0, lanes) gives a block's vector. Subtracting the mean first loses no digits where it is
+// large against the spread, which a precomputed beta - mean scale would.
+template <class Scale>
+void apply(const BatchNormProblem& p, const float* x, const float* mean, const float* beta, const float* residual, float* y, const Exec& exec,
+           const Scale& scale) {
   const RowChunks chunks = row_chunks(p.rows, p.c);
   parallel_for(*exec.pool, chunks.count, [&](int64_t chunk, int) {
     const int64_t first = chunk * chunks.size, last = min_of(p.rows, first + chunks.size);
     for (int c0 = 0; c0 < p.c; c0 += kLanes) {
       const int lanes = min_of(kLanes, p.c - c0);
-      const Vec a = scale(c0, lanes), b = shift(c0, lanes);
+      const Vec a = scale(c0, lanes), m = load_part(mean + c0, lanes), b = load_part(beta + c0, lanes);
       for (int64_t row = first; row < last; ++row) {
         const int64_t at = row * p.c + c0;
-        Vec v = a * load_part(x + at, lanes) + b;
+        Vec v = a * (load_part(x + at, lanes) - m) + b;
         if (residual != nullptr) v += load_part(residual + at, lanes);
         store_part(y + at, p.relu ? relu(v) : v, lanes);
       }
@@ -39,8 +40,7 @@ void forward(const BatchNormProblem& p, const BatchNormForwardArgs& a, const Exe
     a.batch_var[c] = static_cast<float>(squares / (rows - 1));
   });
   const auto scale = [&](int c0, int lanes) { return load_part(a.gamma + c0, lanes) * load_part(a.invstd + c0, lanes); };
-  apply(p, a.x, a.residual, a.y, exec, scale,
-        [&](int c0, int lanes) { return load_part(a.beta + c0, lanes) - load_part(a.mean + c0, lanes) * scale(c0, lanes); });
+  apply(p, a.x, a.mean, a.beta, a.residual, a.y, exec, scale);
 }
 
 Vec inverse_sqrt(const float* var, int lanes, float eps) {
@@ -51,8 +51,7 @@ Vec inverse_sqrt(const float* var, int lanes, float eps) {
 
 void inference(const BatchNormProblem& p, const BatchNormInferenceArgs& a, const Exec& exec) {
   const auto scale = [&](int c0, int lanes) { return load_part(a.gamma + c0, lanes) * inverse_sqrt(a.running_var + c0, lanes, p.eps); };
-  apply(p, a.x, a.residual, a.y, exec, scale,
-        [&](int c0, int lanes) { return load_part(a.beta + c0, lanes) - load_part(a.running_mean + c0, lanes) * scale(c0, lanes); });
+  apply(p, a.x, a.running_mean, a.beta, a.residual, a.y, exec, scale);
 }
 
 size_t backward_workspace(const BatchNormProblem& p) {
@@ -63,17 +62,16 @@ size_t backward_workspace(const BatchNormProblem& p) {
 struct Gate {
   const BatchNormProblem& p;
   const BatchNormBackwardArgs& a;
-  Vec scale, shift;
+  Vec scale, mean, beta;
   Vec operator()(int64_t at, int lanes) const {
     const Vec dy = load_part(a.dy + at, lanes);
     if (!p.relu) return dy;
-    return where_positive(p.residual ? load_part(a.y + at, lanes) : scale * load_part(a.x + at, lanes) + shift, dy);
+    return where_positive(p.residual ? load_part(a.y + at, lanes) : scale * (load_part(a.x + at, lanes) - mean) + beta, dy);
   }
 };
 
 Gate make_gate(const BatchNormProblem& p, const BatchNormBackwardArgs& a, int c0, int lanes) {
-  const Vec scale = load_part(a.gamma + c0, lanes) * load_part(a.invstd + c0, lanes);
-  return {p, a, scale, load_part(a.beta + c0, lanes) - load_part(a.mean + c0, lanes) * scale};
+  return {p, a, load_part(a.gamma + c0, lanes) * load_part(a.invstd + c0, lanes), load_part(a.mean + c0, lanes), load_part(a.beta + c0, lanes)};
 }
 
 void backward(const BatchNormProblem& p, const BatchNormBackwardArgs& a, const Exec& exec) {
@@ -129,9 +127,72 @@ void backward(const BatchNormProblem& p, const BatchNormBackwardArgs& a, const E
   });
 }
 
+// ---- few rows: the attention of an SK unit normalises over the images of a shard, maybe two. The backward formula then subtracts nearly
+// equal numbers, so everything is taken again from x in float64; the work is negligible.
+
+constexpr int64_t kFewRows = 512;
+
+const char* few_rows_refuse(const BatchNormProblem& p) { return p.rows > kFewRows ? "more than 512 rows" : nullptr; }
+
+struct ColumnStats {
+  double mean, variance, invstd;
+};
+
+ColumnStats column_stats(const BatchNormProblem& p, const float* x, int c) {
+  double sum = 0, squares = 0;
+  for (int64_t row = 0; row < p.rows; ++row) sum += x[row * p.c + c];
+  const double mean = sum / static_cast<double>(p.rows);
+  for (int64_t row = 0; row < p.rows; ++row) squares += (x[row * p.c + c] - mean) * (x[row * p.c + c] - mean);
+  const double variance = squares / static_cast<double>(p.rows);
+  return {mean, variance, 1.0 / std::sqrt(variance + p.eps)};
+}
+
+void few_rows_forward(const BatchNormProblem& p, const BatchNormForwardArgs& a, const Exec& exec) {
+  parallel_for(*exec.pool, p.c, [&](int64_t channel, int) {
+    const int c = static_cast<int>(channel);
+    const ColumnStats s = column_stats(p, a.x, c);
+    a.mean[c] = a.batch_mean[c] = static_cast<float>(s.mean);
+    a.invstd[c] = static_cast<float>(s.invstd);
+    a.batch_var[c] = static_cast<float>(s.variance * static_cast<double>(p.rows) / static_cast<double>(p.rows - 1));
+    for (int64_t at = c; at < p.rows * p.c; at += p.c) {
+      double v = a.gamma[c] * ((a.x[at] - s.mean) * s.invstd) + a.beta[c];
+      if (a.residual != nullptr) v += a.residual[at];
+      a.y[at] = static_cast<float>(p.relu && 0 > v ? 0 : v);
+    }
+  });
+}
+
+void few_rows_backward(const BatchNormProblem& p, const BatchNormBackwardArgs& a, const Exec& exec) {
+  parallel_for(*exec.pool, p.c, [&](int64_t channel, int) {
+    const int c = static_cast<int>(channel);
+    const ColumnStats s = column_stats(p, a.x, c);
+    const auto xhat = [&](int64_t at) { return (a.x[at] - s.mean) * s.invstd; };
+    const auto gated = [&](int64_t at) -> double {
+      if (!p.relu) return a.dy[at];
+      return (p.residual ? a.y[at] > 0 : a.gamma[c] * xhat(at) + a.beta[c] > 0) ? a.dy[at] : 0;
+    };
+    double sum = 0, dot = 0;
+    for (int64_t at = c; at < p.rows * p.c; at += p.c) {
+      sum += gated(at);
+      dot += gated(at) * xhat(at);
+    }
+    a.dbeta[c] = static_cast<float>(sum);
+    a.dgamma[c] = static_cast<float>(dot);
+    for (int64_t at = c; at < p.rows * p.c; at += p.c) {
+      const double dz = gated(at);
+      const double dx = a.gamma[c] * s.invstd * (dz - (sum + xhat(at) * dot) / static_cast<double>(p.rows));
+      if (a.dresidual != nullptr) a.dresidual[at] = static_cast<float>(a.accumulate_residual ? a.dresidual[at] + dz : dz);
+      a.dx[at] = static_cast<float>(dx);
+    }
+  });
+}
+
 }  // namespace
 
 namespace SKNET_ISA {
+
+const BatchNormForward batch_norm_forward_few_rows{"few_rows", few_rows_refuse, nullptr, nullptr, few_rows_forward};
+const BatchNormBackward batch_norm_backward_few_rows{"few_rows", few_rows_refuse, nullptr, nullptr, few_rows_backward};
 
 const BatchNormForward batch_norm_forward_plain{"two_pass", nullptr, forward_workspace, nullptr, forward};
 const BatchNormInference batch_norm_inference_plain{"one_pass", nullptr, nullptr, nullptr, inference};

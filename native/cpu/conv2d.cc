@@ -1,7 +1,9 @@
-// conv2d on the CPU: "planes" for grouped and depthwise convolutions, "gemm" for everything.
+// conv2d on the CPU: "few_rows" for the small linear layers of attention, "planes" for grouped and depthwise convolutions, "gemm" for
+// everything.
 #include "ops/conv2d.h"
 
 #include "cpu/conv2d_gemm.h"
+#include "cpu/few_rows.h"
 #include "cpu/kernels.h"
 #include "cpu/planes.h"
 
@@ -178,11 +180,14 @@ void run_gemm_backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeight
 
 namespace SKNET_ISA {
 
+const Conv2dForward conv2d_forward_few_rows{"few_rows", few_rows_refuse, nullptr, nullptr, few_rows_forward};
 const Conv2dForward conv2d_forward_planes{"planes", planes_refuse, planes_packed_bytes, planes_forward_scratch, planes_forward};
 const Conv2dForward conv2d_forward_gemm{"gemm", nullptr, gemm_forward_workspace, rows_scratch, gemm_forward};
+const Conv2dBackwardData conv2d_backward_data_few_rows{"few_rows", few_rows_refuse, nullptr, nullptr, few_rows_backward_data};
 const Conv2dBackwardData conv2d_backward_data_planes{"planes", planes_refuse, planes_packed_bytes, planes_backward_data_scratch,
                                                      planes_backward_data};
 const Conv2dBackwardData conv2d_backward_data_gemm{"gemm", nullptr, gemm_backward_data_workspace, rows_scratch, gemm_backward_data};
+const Conv2dBackwardWeight conv2d_backward_weight_few_rows{"few_rows", few_rows_refuse, nullptr, nullptr, few_rows_backward_weight};
 const Conv2dBackwardWeight conv2d_backward_weight_planes{"planes", planes_refuse, planes_backward_weight_workspace,
                                                          planes_backward_weight_scratch, planes_backward_weight};
 const Conv2dBackwardWeight conv2d_backward_weight_gemm{"gemm", nullptr, gemm_backward_weight_workspace, reduce_scratch,

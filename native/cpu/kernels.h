@@ -5,12 +5,12 @@
 
 #define SKNET_DECLARE_KERNELS(isa)                                                       \
   namespace sknet::cpu::isa {                                                            \
-  extern const Conv2dForward conv2d_forward_planes, conv2d_forward_gemm;                 \
-  extern const Conv2dBackwardData conv2d_backward_data_planes, conv2d_backward_data_gemm; \
-  extern const Conv2dBackwardWeight conv2d_backward_weight_planes, conv2d_backward_weight_gemm; \
-  extern const BatchNormForward batch_norm_forward_plain;                                \
+  extern const Conv2dForward conv2d_forward_few_rows, conv2d_forward_planes, conv2d_forward_gemm;                 \
+  extern const Conv2dBackwardData conv2d_backward_data_few_rows, conv2d_backward_data_planes, conv2d_backward_data_gemm; \
+  extern const Conv2dBackwardWeight conv2d_backward_weight_few_rows, conv2d_backward_weight_planes, conv2d_backward_weight_gemm; \
+  extern const BatchNormForward batch_norm_forward_few_rows, batch_norm_forward_plain;                                \
   extern const BatchNormInference batch_norm_inference_plain;                            \
-  extern const BatchNormBackward batch_norm_backward_plain;                              \
+  extern const BatchNormBackward batch_norm_backward_few_rows, batch_norm_backward_plain;                              \
   extern const PointwiseForward relu_forward_plain, sigmoid_forward_plain, copy_plain;               \
   extern const PointwiseBackward relu_backward_plain, sigmoid_backward_plain;            \
   extern const Add add_plain;                                                            \

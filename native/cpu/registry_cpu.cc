@@ -7,12 +7,12 @@ namespace {
 
 #define SKNET_TABLE(isa)                                                                                \
   OpTable {                                                                                             \
-    .conv2d_forward = {&cpu::isa::conv2d_forward_planes, &cpu::isa::conv2d_forward_gemm},               \
-    .conv2d_backward_data = {&cpu::isa::conv2d_backward_data_planes, &cpu::isa::conv2d_backward_data_gemm}, \
-    .conv2d_backward_weight = {&cpu::isa::conv2d_backward_weight_planes, &cpu::isa::conv2d_backward_weight_gemm}, \
-    .batch_norm_forward = {&cpu::isa::batch_norm_forward_plain},                                        \
+    .conv2d_forward = {&cpu::isa::conv2d_forward_few_rows, &cpu::isa::conv2d_forward_planes, &cpu::isa::conv2d_forward_gemm},               \
+    .conv2d_backward_data = {&cpu::isa::conv2d_backward_data_few_rows, &cpu::isa::conv2d_backward_data_planes, &cpu::isa::conv2d_backward_data_gemm}, \
+    .conv2d_backward_weight = {&cpu::isa::conv2d_backward_weight_few_rows, &cpu::isa::conv2d_backward_weight_planes, &cpu::isa::conv2d_backward_weight_gemm}, \
+    .batch_norm_forward = {&cpu::isa::batch_norm_forward_few_rows, &cpu::isa::batch_norm_forward_plain},                                        \
     .batch_norm_inference = {&cpu::isa::batch_norm_inference_plain},                                    \
-    .batch_norm_backward = {&cpu::isa::batch_norm_backward_plain},                                      \
+    .batch_norm_backward = {&cpu::isa::batch_norm_backward_few_rows, &cpu::isa::batch_norm_backward_plain},                                      \
     .relu_forward = {&cpu::isa::relu_forward_plain},                                                    \
     .relu_backward = {&cpu::isa::relu_backward_plain},                                                  \
     .sigmoid_forward = {&cpu::isa::sigmoid_forward_plain},                                              \

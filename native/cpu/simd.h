@@ -70,6 +70,19 @@ inline Vec where_positive(Vec z, Vec v) {
   return z > zero ? v : zero;
 }
 
+// A float64 sum a lane, for what batch norm over few rows will magnify.
+struct WideSum {
+  double lanes[kLanes] = {};
+  void add(Vec v) {
+    for (int i = 0; i < kLanes; ++i) lanes[i] += static_cast<double>(v[i]);
+  }
+  Vec times(double factor) const {
+    Vec v;
+    for (int i = 0; i < kLanes; ++i) v[i] = static_cast<float>(lanes[i] * factor);
+    return v;
+  }
+};
+
 inline void copy_floats(float* dst, const float* src, int64_t n) { __builtin_memcpy(dst, src, static_cast<size_t>(n) * sizeof(float)); }
 inline void zero_floats(float* dst, int64_t n) { __builtin_memset(dst, 0, static_cast<size_t>(n) * sizeof(float)); }
 

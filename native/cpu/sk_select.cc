@@ -10,7 +10,7 @@
 namespace sknet::cpu {
 namespace {
 
-constexpr int kRun = 64;  // pixels a partial sum takes
+constexpr int kRun = 8;  // pixels a float32 sum takes; beyond, sums are float64, as the attention's batch norm magnifies rounding
 
 // attention[m][n][c] from logits[n][m][c], for one image.
 void softmax_branches(int branches, int n_total, int64_t n, int c, const float* logits, float* attention) {
@@ -69,7 +69,7 @@ void backward(const SkSelectProblem& p, const SkSelectBackwardArgs& a, const Exe
     const int c0 = static_cast<int>(item % blocks) * kLanes, lanes = min_of(kLanes, p.c - c0);
     for (int m = 0; m < p.branches; ++m) {
       const Vec scale = load_part(a.scale + m * p.c + c0, lanes), shift = load_part(a.shift + m * p.c + c0, lanes);
-      Vec sum{}, sum_u{};
+      WideSum sum, sum_u;
       for (int first = 0; first < p.hw; first += kRun) {
         Vec run{}, run_u{};
         for (int pixel = first; pixel < min_of(p.hw, first + kRun); ++pixel) {
@@ -79,12 +79,12 @@ void backward(const SkSelectProblem& p, const SkSelectBackwardArgs& a, const Exe
           run += dv;
           run_u += dv * u;
         }
-        sum += run;
-        sum_u += run_u;
+        sum.add(run);
+        sum_u.add(run_u);
       }
       const int64_t at = (static_cast<int64_t>(m) * p.n + n) * p.c + c0;
-      store_part(a.dv_mask + at, sum, lanes);
-      store_part(a.dv_mask_u + at, sum_u, lanes);
+      store_part(a.dv_mask + at, sum.times(1), lanes);
+      store_part(a.dv_mask_u + at, sum_u.times(1), lanes);
     }
   });
   if (a.attention != nullptr) parallel_for(*exec.pool, p.n, [&](int64_t n, int) { attention_gradient(p, a, n); });

@@ -20,7 +20,8 @@ inline void set_statistics(const SkSplitProblem& p, const SkSplitForwardArgs& a,
   a.invstd[at] = static_cast<float>(invstd);
   a.batch_var[m][c] = static_cast<float>(squares / (rows - 1));
   a.scale[at] = static_cast<float>(a.gamma[m][c] * invstd);
-  a.shift[at] = static_cast<float>(a.beta[m][c] - mean * a.gamma[m][c] * invstd);
+  // With the scale as it was rounded, so that z is exact at the mean.
+  a.shift[at] = static_cast<float>(a.beta[m][c] - mean * a.scale[at]);
 }
 
 inline void set_running_statistics(const SkSplitProblem& p, const SkSplitForwardArgs& a) {
