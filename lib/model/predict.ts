@@ -12,7 +12,10 @@ import type { Preprocessing } from './preprocessing.js'
 export interface PredictOptions {
   /** Classes listed for each picture, the likeliest first; default 5, or all where there are fewer. */
   topk?: number
-  /** Shorter side before the centre crop; 0: no resize. Default: the model's, in proportion where `crop` is given. */
+  /**
+   * Shorter side before the centre crop; 0: no resize. Default: the model's, in proportion where `crop` is given. A model whose data came in
+   * its own size (resize 0, as CIFAR's) gets pictures of any size here, so its default is the crop; one of that size stays as it is.
+   */
   resize?: number
   /** Side of the centre crop, padded with black where the picture is smaller; default: the model's. */
   crop?: number
@@ -46,7 +49,7 @@ export function checkPredictOptions(options: unknown, classes: number, own: Prep
   const given = knownKeys('', options, predictKeys)
   const topk = optional(given.topk, Math.min(5, classes), (v) => integer('topk', v, { min: 1, max: classes }))
   const crop = optional(given.crop, own.crop, (v) => integer('crop', v, { min: 1, max: 16384 }))
-  const resize = optional(given.resize, Math.round((own.resize * crop) / own.crop), (v) => integer('resize', v, { min: 0, max: 16384 }))
+  const resize = optional(given.resize, usualResize(own, crop), (v) => integer('resize', v, { min: 0, max: 16384 }))
   const interpolation = optional(given.interpolation, own.interpolation, (v) => oneOf('interpolation', v, ['bilinear', 'bicubic']))
   return { topk, view: { ...own, resize, crop, interpolation } }
 }
@@ -115,4 +118,8 @@ async function sourceLogits(model: Predictor, source: Source, view: Preprocessin
 function undecodable(path: string, reason: string, cause?: unknown): SknetError {
   const details = { path, got: reason, expected: 'a JPEG or PNG picture', ...(cause === undefined ? {} : { cause }) }
   return new SknetError('ERR_SKNET_DECODE', `${path} cannot be decoded: ${reason}`, details)
+}
+
+function usualResize(own: Preprocessing, crop: number): number {
+  return own.resize === 0 ? crop : Math.round((own.resize * crop) / own.crop)
 }

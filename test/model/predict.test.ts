@@ -80,6 +80,20 @@ describe('predict', () => {
     expect((await model.predict([])).length).to.equal(0)
   })
 
+  it('shrinks a large picture for a model whose data came in its own size, unless told not to', async () => {
+    const { rgb } = picture(2)
+    const twice = Array.from({ length: 64 * 64 * 3 }, (_, i) => rgb[((i / 384) | 0) * 96 + ((((i / 3) | 0) % 64) >> 1) * 3 + (i % 3)]!)
+    const large = rgbPng(64, 64, twice)
+    const [shrunk] = await model.pictureLogits([large])
+    const [centre] = await model.pictureLogits([large], { resize: 0 })
+    const [told] = await model.pictureLogits([large], { resize: 32 })
+    expect([...shrunk!.logits]).to.deep.equal([...told!.logits])
+    expect([...shrunk!.logits]).to.not.deep.equal([...centre!.logits])
+    const [plain] = await model.pictureLogits([picture(2).png])
+    const [same] = await model.pictureLogits([picture(2).png], { resize: 0 })
+    expect([...plain!.logits]).to.deep.equal([...same!.logits])
+  })
+
   it('names the picture that cannot be decoded', async () => {
     const path = join(folder(), 'bad.png')
     writeFileSync(path, picture(1).png.subarray(0, 60))
