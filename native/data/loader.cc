@@ -15,6 +15,8 @@ namespace {
 constexpr int kReplacementTries = 32;
 // Samples a thread takes at once, at most: enough to make the lock cheap for samples of a few microseconds.
 constexpr int kMaxChunk = 8;
+// Not even asked for: more than any machine has.
+constexpr size_t kMaxBytes = size_t{1} << 39;
 
 bool is_bad_sample(const Error& e) { return e.code == "ERR_SKNET_DECODE" || e.code == "ERR_SKNET_DATA"; }
 
@@ -33,17 +35,17 @@ Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& option
   slots_.resize(static_cast<size_t>(std::clamp<int64_t>(options_.ahead + 1, 1, std::max<int64_t>(left, 1))));
   const int64_t largest = std::min(batch, std::max<int64_t>(size, 1));
   const auto floats = static_cast<size_t>(largest) * static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
+  const size_t bytes = floats * sizeof(float) * slots_.size();
   try {
+    if (bytes > kMaxBytes) throw std::bad_alloc();
     for (Slot& slot : slots_) {
       slot.images.resize(floats);
       slot.labels.resize(static_cast<size_t>(largest));
       slot.indices.resize(static_cast<size_t>(largest));
     }
   } catch (const std::exception&) {
-    const std::string bytes = std::to_string(floats * sizeof(float) * slots_.size());
-    throw Error("ERR_SKNET_OOM", "the loader's batches need " + bytes + " bytes")
-        .with_got(bytes + " bytes")
-        .with_expected("a smaller batch");
+    const std::string got = std::to_string(bytes) + " bytes";
+    throw Error("ERR_SKNET_OOM", "the loader's batches need " + got).with_got(got).with_expected("a smaller batch");
   }
   try {
     for (int64_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
