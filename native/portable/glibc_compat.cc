@@ -109,14 +109,21 @@ int cond_clockwait(pthread_cond_t* cond, pthread_mutex_t* mutex, clockid_t clock
   return pthread_cond_timedwait(cond, mutex, &until);
 }
 
-// 2.33 made these real functions; before, they were inline wrappers. On x86-64 the kernel's struct stat is glibc's.
+// 2.33 made these real functions; before, they were inline wrappers. On x86-64 the kernel's struct stat is glibc's, of both spellings.
 HIDDEN int stat_by_path(const char* path, void* out) asm("stat");
+HIDDEN int stat_by_path_64(const char* path, void* out) asm("stat64") __attribute__((alias("stat")));
 int stat_by_path(const char* path, void* out) { return static_cast<int>(syscall(SYS_stat, path, out)); }
+
 HIDDEN int stat_of_link(const char* path, void* out) asm("lstat");
+HIDDEN int stat_of_link_64(const char* path, void* out) asm("lstat64") __attribute__((alias("lstat")));
 int stat_of_link(const char* path, void* out) { return static_cast<int>(syscall(SYS_lstat, path, out)); }
+
 HIDDEN int stat_of_file(int fd, void* out) asm("fstat");
+HIDDEN int stat_of_file_64(int fd, void* out) asm("fstat64") __attribute__((alias("fstat")));
 int stat_of_file(int fd, void* out) { return static_cast<int>(syscall(SYS_fstat, fd, out)); }
+
 HIDDEN int stat_at(int folder, const char* path, void* out, int flags) asm("fstatat");
+HIDDEN int stat_at_64(int folder, const char* path, void* out, int flags) asm("fstatat64") __attribute__((alias("fstatat")));
 int stat_at(int folder, const char* path, void* out, int flags) {
   return static_cast<int>(syscall(SYS_newfstatat, folder, path, out, flags));
 }
