@@ -19,14 +19,17 @@ void apply(const BatchNormProblem& p, const float* x, const float* mean, const f
   const RowChunks chunks = row_chunks(p.rows, p.c);
   parallel_for(*exec.pool, chunks.count, [&](int64_t chunk, int) {
     const int64_t first = chunk * chunks.size, last = min_of(p.rows, first + chunks.size);
-    for (int c0 = 0; c0 < p.c; c0 += kLanes) {
-      const int lanes = min_of(kLanes, p.c - c0);
-      const Vec a = scale(c0, lanes), m = load_part(mean + c0, lanes), b = load_part(beta + c0, lanes);
-      for (int64_t row = first; row < last; ++row) {
-        const int64_t at = row * p.c + c0;
-        Vec v = a * (load_part(x + at, lanes) - m) + b;
-        if (residual != nullptr) v += load_part(residual + at, lanes);
-        store_part(y + at, p.relu ? relu(v) : v, lanes);
+    for (int64_t row0 = first; row0 < last; row0 += kRowBlock) {
+      const int64_t row1 = min_of(last, row0 + kRowBlock);
+      for (int c0 = 0; c0 < p.c; c0 += kLanes) {
+        const int lanes = min_of(kLanes, p.c - c0);
+        const Vec a = scale(c0, lanes), m = load_part(mean + c0, lanes), b = load_part(beta + c0, lanes);
+        for (int64_t row = row0; row < row1; ++row) {
+          const int64_t at = row * p.c + c0;
+          Vec v = a * (load_part(x + at, lanes) - m) + b;
+          if (residual != nullptr) v += load_part(residual + at, lanes);
+          store_part(y + at, p.relu ? relu(v) : v, lanes);
+        }
       }
     }
   });
@@ -43,15 +46,12 @@ void forward(const BatchNormProblem& p, const BatchNormForwardArgs& a, const Exe
   apply(p, a.x, a.mean, a.beta, a.residual, a.y, exec, scale);
 }
 
-Vec inverse_sqrt(const float* var, int lanes, float eps) {
-  float out[kLanes] = {};
-  for (int i = 0; i < lanes; ++i) out[i] = 1.0f / std::sqrt(var[i] + eps);
-  return load(out);
-}
+size_t inference_workspace(const BatchNormProblem& p) { return sizeof(float) * static_cast<size_t>(p.c); }
 
 void inference(const BatchNormProblem& p, const BatchNormInferenceArgs& a, const Exec& exec) {
-  const auto scale = [&](int c0, int lanes) { return load_part(a.gamma + c0, lanes) * inverse_sqrt(a.running_var + c0, lanes, p.eps); };
-  apply(p, a.x, a.running_mean, a.beta, a.residual, a.y, exec, scale);
+  float* scales = reinterpret_cast<float*>(exec.workspace);
+  for (int c = 0; c < p.c; ++c) scales[c] = a.gamma[c] / std::sqrt(a.running_var[c] + p.eps);
+  apply(p, a.x, a.running_mean, a.beta, a.residual, a.y, exec, [&](int c0, int lanes) { return load_part(scales + c0, lanes); });
 }
 
 size_t backward_workspace(const BatchNormProblem& p) {
@@ -80,19 +80,24 @@ void backward(const BatchNormProblem& p, const BatchNormBackwardArgs& a, const E
   float* means = partial + chunks.count * 2 * p.c;            // [2][c]: both sums over all rows, divided by rows
   parallel_for(*exec.pool, chunks.count, [&](int64_t chunk, int) {
     const int64_t first = chunk * chunks.size, last = min_of(p.rows, first + chunks.size);
-    for (int c0 = 0; c0 < p.c; c0 += kLanes) {
-      const int lanes = min_of(kLanes, p.c - c0);
-      const Gate gate = make_gate(p, a, c0, lanes);
-      const Vec mean = load_part(a.mean + c0, lanes), invstd = load_part(a.invstd + c0, lanes);
-      Vec sum{}, dot{};
-      for (int64_t row = first; row < last; ++row) {
-        const int64_t at = row * p.c + c0;
-        const Vec dz = gate(at, lanes);
-        sum += dz;
-        dot += dz * ((load_part(a.x + at, lanes) - mean) * invstd);
+    float* sums = partial + chunk * 2 * p.c;
+    zero_floats(sums, 2 * p.c);
+    for (int64_t row0 = first; row0 < last; row0 += kRowBlock) {
+      const int64_t row1 = min_of(last, row0 + kRowBlock);
+      for (int c0 = 0; c0 < p.c; c0 += kLanes) {
+        const int lanes = min_of(kLanes, p.c - c0);
+        const Gate gate = make_gate(p, a, c0, lanes);
+        const Vec invstd = load_part(a.invstd + c0, lanes);
+        Vec sum{}, dot{};
+        for (int64_t row = row0; row < row1; ++row) {
+          const int64_t at = row * p.c + c0;
+          const Vec dz = gate(at, lanes);
+          sum += dz;
+          dot += dz * ((load_part(a.x + at, lanes) - gate.mean) * invstd);
+        }
+        store_part(sums + c0, load_part(sums + c0, lanes) + sum, lanes);
+        store_part(sums + p.c + c0, load_part(sums + p.c + c0, lanes) + dot, lanes);
       }
-      store_part(partial + chunk * 2 * p.c + c0, sum, lanes);
-      store_part(partial + chunk * 2 * p.c + p.c + c0, dot, lanes);
     }
   });
   parallel_for(*exec.pool, ceil_div(p.c, kLanes), [&](int64_t block, int) {
@@ -110,18 +115,21 @@ void backward(const BatchNormProblem& p, const BatchNormBackwardArgs& a, const E
   });
   parallel_for(*exec.pool, chunks.count, [&](int64_t chunk, int) {
     const int64_t first = chunk * chunks.size, last = min_of(p.rows, first + chunks.size);
-    for (int c0 = 0; c0 < p.c; c0 += kLanes) {
-      const int lanes = min_of(kLanes, p.c - c0);
-      const Gate gate = make_gate(p, a, c0, lanes);
-      const Vec mean = load_part(a.mean + c0, lanes), invstd = load_part(a.invstd + c0, lanes);
-      const Vec sum = load_part(means + c0, lanes), dot = load_part(means + p.c + c0, lanes);
-      for (int64_t row = first; row < last; ++row) {
-        const int64_t at = row * p.c + c0;
-        const Vec dz = gate(at, lanes), xhat = (load_part(a.x + at, lanes) - mean) * invstd;
-        if (a.dresidual != nullptr) {
-          store_part(a.dresidual + at, a.accumulate_residual ? load_part(a.dresidual + at, lanes) + dz : dz, lanes);
+    for (int64_t row0 = first; row0 < last; row0 += kRowBlock) {
+      const int64_t row1 = min_of(last, row0 + kRowBlock);
+      for (int c0 = 0; c0 < p.c; c0 += kLanes) {
+        const int lanes = min_of(kLanes, p.c - c0);
+        const Gate gate = make_gate(p, a, c0, lanes);
+        const Vec invstd = load_part(a.invstd + c0, lanes);
+        const Vec sum = load_part(means + c0, lanes), dot = load_part(means + p.c + c0, lanes);
+        for (int64_t row = row0; row < row1; ++row) {
+          const int64_t at = row * p.c + c0;
+          const Vec dz = gate(at, lanes), xhat = (load_part(a.x + at, lanes) - gate.mean) * invstd;
+          if (a.dresidual != nullptr) {
+            store_part(a.dresidual + at, a.accumulate_residual ? load_part(a.dresidual + at, lanes) + dz : dz, lanes);
+          }
+          store_part(a.dx + at, gate.scale * (dz - sum - xhat * dot), lanes);
         }
-        store_part(a.dx + at, gate.scale * (dz - sum - xhat * dot), lanes);
       }
     }
   });
@@ -195,7 +203,7 @@ const BatchNormForward batch_norm_forward_few_rows{"few_rows", few_rows_refuse, 
 const BatchNormBackward batch_norm_backward_few_rows{"few_rows", few_rows_refuse, nullptr, nullptr, few_rows_backward};
 
 const BatchNormForward batch_norm_forward_plain{"two_pass", nullptr, forward_workspace, nullptr, forward};
-const BatchNormInference batch_norm_inference_plain{"one_pass", nullptr, nullptr, nullptr, inference};
+const BatchNormInference batch_norm_inference_plain{"one_pass", nullptr, inference_workspace, nullptr, inference};
 const BatchNormBackward batch_norm_backward_plain{"two_pass", nullptr, backward_workspace, nullptr, backward};
 
 }  // namespace SKNET_ISA

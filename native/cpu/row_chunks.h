@@ -18,6 +18,10 @@ constexpr RowChunks row_chunks(int64_t rows, int c) {
   return {ceil_div(rows, size), size};
 }
 
+// Passes over [rows, c] that sum per channel go through kRowBlock rows at a time: few enough streams for the prefetcher, enough rows for
+// the sums to stay in registers.
+constexpr int kRowBlock = 8;
+
 // Flat memory, cut into pieces of kChunkFloats.
 constexpr int64_t flat_chunks(int64_t size) { return ceil_div(size, kChunkFloats); }
 
