@@ -7,7 +7,7 @@ import type { Model } from '../model/model.js'
 import { awaitNative, callNative, type BadSample, type EvalTotals, type Loader, type Plan, type TransformOptions } from '../native.js'
 import { abortError, cancellable } from './abort.js'
 import { checkLabels } from './check-data.js'
-import { BATCHES_AHEAD, evaluationView } from './views.js'
+import { BATCHES_AHEAD, modelView } from './views.js'
 import { checkMemory, inferencePlan, threadCount, writeTensors } from './plans.js'
 
 export interface EvaluateOptions {
@@ -19,7 +19,7 @@ export interface EvaluateOptions {
   topk?: (1 | 5)[]
   /** Native threads; all the process may use unless given. */
   threads?: number
-  /** Shorter side before the centre crop, its size and the filter; the data set's own unless given. */
+  /** Shorter side before the centre crop, its size and the filter; as the model was trained unless given, else the data set's own. */
   resize?: number
   crop?: number
   interpolation?: 'bilinear' | 'bicubic'
@@ -54,7 +54,7 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
   const checked = checkEvaluateOptions(options)
   checkLabels(dataset, model.spec.classes)
   const threads = threadCount(checked.threads)
-  const transform = evaluationView(dataset, checked.view)
+  const transform = modelView(model, dataset, checked.view)
   const batchSize = Math.min(checked.batchSize, dataset.size)
   const signal = options.signal ?? new AbortController().signal
   const plan = inferencePlan(model, transform.height, batchSize, threads)

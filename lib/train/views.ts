@@ -2,7 +2,8 @@
 import type { Dataset } from '../data/dataset.js'
 import { openLoader } from '../data/loader.js'
 import { evalTransform, trainTransform } from '../data/presets.js'
-import type { Preprocessing } from '../model/preprocessing.js'
+import type { Model } from '../model/model.js'
+import { defaultPreprocessing, type Preprocessing } from '../model/preprocessing.js'
 import type { Loader, TransformOptions } from '../native.js'
 import type { EvaluationSetup } from './evaluate.js'
 import type { TrainOptions } from './option-types.js'
@@ -24,6 +25,18 @@ export function trainingView(train: Dataset, options: TrainOptions): TransformOp
 /** The options of `eval.*`, each the data set's own where it is null. */
 export function evaluationView(dataset: Dataset, { resize, crop, interpolation }: TrainOptions['eval']): TransformOptions {
   return evalTransform(dataset, { resize: resize ?? undefined, crop: crop ?? undefined, interpolation: interpolation ?? undefined })
+}
+
+/**
+ * The same for a model that may bring its own way of looking at pictures: one that was trained or loaded with one keeps it, with `options`
+ * on top; a fresh one looks as is usual for the data.
+ */
+export function modelView(model: Model, dataset: Dataset, options: TrainOptions['eval']): TransformOptions {
+  const own = model.preprocessing
+  if (JSON.stringify(own) === JSON.stringify(defaultPreprocessing(model.spec))) return evaluationView(dataset, options)
+  const { mean, std, resize, crop, interpolation } = own
+  const defaults = { ...dataset.defaults, mean, std, eval: { resize, crop, interpolation } }
+  return evaluationView({ ...dataset, defaults }, options)
 }
 
 export function validationSetup(val: Dataset, options: TrainOptions, threads: number): EvaluationSetup {

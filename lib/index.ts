@@ -1,0 +1,37 @@
+/** What the package offers: names that stay. Everything else in lib/ may change. */
+export { doctor, type DoctorReport } from './analysis/doctor.js'
+export { readSafetensors, type SafeTensor } from './checkpoint/safetensors.js'
+export { fromArrays, fromFiles, type ArraysOptions, type FilesOptions } from './data/arrays.js'
+export { cifar10, cifar100, type Cifar10Options, type Cifar100Options } from './data/cifar.js'
+export type { AugmentName, Dataset, DatasetDefaults, Splits } from './data/dataset.js'
+export { decodeImage, type DecodeImageOptions } from './data/decode-image.js'
+export { imageFolder, type FolderSplits, type ImageFolderOptions } from './data/image-folder.js'
+export { loader, type LoaderBatch, type LoaderSettings } from './data/loader.js'
+export { synthetic, type SyntheticOptions } from './data/synthetic.js'
+export { SknetError, type SknetErrorCode, type SknetErrorDetails } from './errors.js'
+export type { CifarOptions } from './model/cifar.js'
+export { loadModel, type LoadOptions } from './model/load.js'
+export { defineModel, type ForwardOptions, type LoadReport, type Model, type ModelOptions } from './model/model.js'
+export type { Prediction, PredictOptions } from './model/predict.js'
+export type { Preprocessing } from './model/preprocessing.js'
+export { createModel, listModels, sknet101, sknet26, sknet50, sknetCifar, type CreateOptions } from './model/registry.js'
+export type { SaveOptions } from './model/save.js'
+export type { SknetOptions } from './model/sknet.js'
+export type { Init, Layer, ModelSpec, SkBranch } from './model/spec.js'
+export type { Summary } from './model/summary.js'
+export type { BadSample, DecodedImage, MemoryReport } from './native.js'
+export { evaluate, type EvaluateOptions, type Evaluation } from './train/evaluate.js'
+export type {
+  CheckpointEvent,
+  EndEvent,
+  EpochEvent,
+  Scores,
+  StartEvent,
+  StepEvent,
+  TrainEvent,
+  TrainResult,
+  WarningEvent,
+} from './train/events.js'
+export type { PartialTrainOptions, TrainOptions } from './train/option-types.js'
+export { recipes, type Recipe, type RecipeName } from './train/recipes.js'
+export { Trainer, type FitOptions, type StepBatch, type TrainerOptions } from './train/trainer.js'
