@@ -95,12 +95,13 @@ void Resizer::run(const ImageView& source, int width, int height, const Window& 
     }
     const uint8_t* in = rows + (vertical_.first[static_cast<size_t>(y)] - first_row) * stride;
     const int32_t* weights = vertical_.weights.data() + static_cast<int64_t>(y) * vertical_.taps;
-    const int count = vertical_.count[static_cast<size_t>(y)];
-    for (int64_t x = 0; x < row_bytes; ++x) {
-      int32_t sum = kHalf;
-      for (int k = 0; k < count; ++k) sum += in[k * stride + x] * weights[k];
-      target[x] = to_byte(sum);
+    // Row by row, so that the inner loop runs along memory.
+    sums_.assign(static_cast<size_t>(row_bytes), kHalf);
+    for (int k = 0; k < vertical_.count[static_cast<size_t>(y)]; ++k, in += stride) {
+      const int32_t weight = weights[k];
+      for (int64_t x = 0; x < row_bytes; ++x) sums_[static_cast<size_t>(x)] += in[x] * weight;
     }
+    for (int64_t x = 0; x < row_bytes; ++x) target[x] = to_byte(sums_[static_cast<size_t>(x)]);
   }
 }
 

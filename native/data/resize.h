@@ -40,6 +40,7 @@ class Resizer {
   Axis horizontal_, vertical_;
   std::vector<double> scratch_;
   std::vector<uint8_t> rows_;
+  std::vector<int32_t> sums_;
 };
 
 }  // namespace sknet::data

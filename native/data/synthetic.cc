@@ -52,15 +52,16 @@ float wave(float t) {
 
 float between(PhiloxStream& random, float low, float high) { return low + (high - low) * random.uniform(); }
 
-Point direction(PhiloxStream& random) {
-  const SinCos angle = portable_sincos(random.uniform());
+// A unit vector, `turns` of a full turn from the x axis, turns in [0, 1).
+Point direction(float turns) {
+  const SinCos angle = portable_sincos(turns);
   return {static_cast<float>(angle.cos), static_cast<float>(angle.sin)};
 }
 
 // A colour of about this brightness.
 Colour colour(PhiloxStream& random, float level) {
   Colour result{};
-  for (float& c : result.c) c = level + between(random, -0.18f, 0.18f);
+  for (float& c : result.c) c = level + between(random, -0.12f, 0.12f);
   return result;
 }
 
@@ -70,22 +71,22 @@ class Drawing {
   Drawing(int label, int classes, int size, PhiloxStream& random) : size_(static_cast<float>(size)), shape_(label % kShapes) {
     const int textures = (classes + kShapes - 1) / kShapes;
     const float step = textures > 1 ? static_cast<float>(label / kShapes) / static_cast<float>(textures - 1) : 0.5f;
-    radius_ = size_ * between(random, 0.27f, 0.44f);
+    radius_ = size_ * between(random, 0.3f, 0.45f);
     const float reach = std::max(0.0f, size_ / 2 - 0.85f * radius_);
     centre_ = {size_ / 2 + reach * between(random, -1, 1), size_ / 2 + reach * between(random, -1, 1)};
-    turn_ = direction(random);
-    stripes_ = direction(random);
+    // Up to 30 degrees either way.
+    const float tilt = between(random, -1 / 12.0f, 1 / 12.0f);
+    turn_ = direction(tilt < 0 ? tilt + 1 : tilt);
+    stripes_ = direction(random.uniform());
     wavelength_ = size_ * (kFinest + (kCoarsest - kFinest) * step * step) * between(random, 0.9f, 1.1f);
     phase_ = {random.uniform(), random.uniform()};
     checks_ = random.uniform() < 0.5f;
-    // Brighter or darker than the ground, whichever has room.
-    const float ground_level = between(random, 0.15f, 0.85f);
-    const float offset = between(random, 0.3f, 0.45f);
+    const float ground_level = between(random, 0.15f, 0.4f);
     ground_ = colour(random, ground_level);
-    figure_ = colour(random, ground_level < 0.5f ? ground_level + offset : ground_level - offset);
-    contrast_ = between(random, 0.16f, 0.28f);
-    slope_ = direction(random);
-    for (float& value : lattice_) value = between(random, -0.14f, 0.14f);
+    figure_ = colour(random, ground_level + between(random, 0.35f, 0.5f));
+    contrast_ = between(random, 0.14f, 0.24f);
+    slope_ = direction(random.uniform());
+    for (float& value : lattice_) value = between(random, -0.1f, 0.1f);
   }
 
   // Colour at the middle of pixel (x, y), before pixel noise.
@@ -93,7 +94,7 @@ class Drawing {
     const Point p{static_cast<float>(x) + 0.5f - centre_.x, static_cast<float>(y) + 0.5f - centre_.y};
     const Point turned{(p.x * turn_.x + p.y * turn_.y) / radius_, (p.y * turn_.x - p.x * turn_.y) / radius_};
     const float cover = std::clamp(0.5f - distance(shape_, turned) * radius_, 0.0f, 1.0f);
-    const float ground_shift = ground_noise(x, y) + 0.12f * (p.x * slope_.x + p.y * slope_.y) / size_;
+    const float ground_shift = ground_noise(x, y) + 0.1f * (p.x * slope_.x + p.y * slope_.y) / size_;
     const float figure_shift = cover > 0 ? contrast_ * texture(p) : 0;
     Colour result{};
     for (size_t c = 0; c < 3; ++c) {
@@ -151,7 +152,7 @@ class SyntheticSource final : public Source {
         const float common = static_cast<float>(bits >> 24) / 255.0f - 0.5f;
         for (int c = 0; c < 3; ++c) {
           const float own = static_cast<float>((bits >> (8 * c)) & 255) / 255.0f - 0.5f;
-          const float value = colour.c[static_cast<size_t>(c)] + 0.1f * common + 0.06f * own;
+          const float value = colour.c[static_cast<size_t>(c)] + 0.08f * common + 0.05f * own;
           *target++ = static_cast<uint8_t>(std::clamp(value * 255.0f + 0.5f, 0.0f, 255.0f));
         }
       }
