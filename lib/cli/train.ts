@@ -81,7 +81,7 @@ function dryRun(trainer: Trainer, train: Dataset, val: Dataset | undefined, outp
   output.say(
     `${train.size} training and ${val?.size ?? 0} validation images: ${schedule.epochs} epochs of ${steps.stepsPerEpoch} steps, ${steps.totalSteps} in all`,
   )
-  for (const [part, bytes] of Object.entries(memory)) output.say(`memory ${part.padEnd(12)}${mebibytes(bytes).padStart(12)}`)
+  for (const [part, bytes] of Object.entries<number>({ ...memory })) output.say(`memory ${part.padEnd(12)}${mebibytes(bytes).padStart(12)}`)
   output.say(JSON.stringify(options, null, 2))
   output.emit({
     type: 'result',

@@ -4,10 +4,10 @@ import type { Dataset } from '../data/dataset.js'
 import { openLoader } from '../data/loader.js'
 import { SknetError } from '../errors.js'
 import type { Model } from '../model/model.js'
-import { awaitNative, callNative, type BadSample, type EvalTotals, type Loader, type Plan, type TransformOptions } from '../native.js'
+import { awaitNative, callNative, type BadSample, type EvalTotals, type Loader, type Plan } from '../native.js'
 import { abortError, cancellable } from './abort.js'
 import { checkLabels } from './check-data.js'
-import { BATCHES_AHEAD, modelView } from './views.js'
+import { BATCHES_AHEAD, modelView, type EvaluationSetup } from './views.js'
 import { checkMemory, inferencePlan, threadCount, writeTensors } from './plans.js'
 
 export interface EvaluateOptions {
@@ -36,14 +36,6 @@ export interface Evaluation {
   /** Images that could not be read; they count nowhere. */
   bad: BadSample[]
   seconds: number
-}
-
-/** What an evaluation reads: everything of `dataset`, in its order. */
-export interface EvaluationSetup {
-  dataset: Dataset
-  batchSize: number
-  transform: TransformOptions
-  threads: number
 }
 
 /**

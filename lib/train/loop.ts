@@ -39,14 +39,20 @@ export async function* trainLoop(run: LoopHooks): AsyncGenerator<TrainEvent, voi
 
     while (run.state.cursor < run.stepsPerEpoch) {
       const reason = run.stopReason()
-      if (reason !== null) return yield* run.onStop(reason)
+      if (reason !== null) {
+        yield* run.onStop(reason)
+        return
+      }
 
       yield* run.onSteps(await run.trainChunk())
       if (run.checkpointDue()) yield* run.onCheckpoint()
     }
 
     yield* run.onEpochEnd()
-    if (run.stopReason() === 'aborted') return yield* run.onStop('aborted')
+    if (run.stopReason() === 'aborted') {
+      yield* run.onStop('aborted')
+      return
+    }
   }
 
   yield* run.onEnd()

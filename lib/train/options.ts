@@ -6,7 +6,7 @@
 import { describe, nearest } from '../check.js'
 import { SknetError } from '../errors.js'
 import { missingGroups, optionSchema, type OptionRule } from './option-schema.js'
-import type { PartialTrainOptions, TrainOptions } from './option-types.js'
+import type { TrainOptions } from './option-types.js'
 
 /** Values by path (`optimizer.lr`), each already accepted by the schema. */
 export type OptionValues = Map<string, unknown>
@@ -57,7 +57,7 @@ export function nest(values: OptionValues): Record<string, unknown> {
 
 /** Flat values of complete options, for comparing two runs. */
 export function flatten(options: TrainOptions): OptionValues {
-  return checkOptions(options as PartialTrainOptions)
+  return checkOptions(options)
 }
 
 function collect(group: Record<string, unknown>, prefix: string, values: OptionValues, alsoKnown: readonly string[]): void {

@@ -91,5 +91,5 @@ function recipe(name: RecipeName, source: string, overrides: PartialTrainOptions
   // The recipe's shard belongs to its batch; in a smaller batch it is not a choice of the caller's.
   if (changes.has('batchSize') && (changes.get('batchSize') as number) < (own.get('shardSize') as number)) own.delete('shardSize')
   const values: OptionValues = new Map([...own, ...changes])
-  return { name, source, options: nest(values) as PartialTrainOptions }
+  return { name, source, options: nest(values) }
 }

@@ -9,7 +9,7 @@ import { judgedSection } from '../optim/ema.js'
 import { learningRate, learningRates, totalSteps, type Schedule } from '../optim/schedule.js'
 import { abortError, cancellable } from './abort.js'
 import { badSampleLimit, badSampleWarning, checkBadSamples, newBadSamples } from './bad-samples.js'
-import { evaluationLoader, runEvaluation, type EvaluationSetup } from './evaluate.js'
+import { evaluationLoader, runEvaluation } from './evaluate.js'
 import type {
   CheckpointEvent,
   EndEvent,
@@ -26,6 +26,7 @@ import { trainLoop, type LoopHooks, type StopReason } from './loop.js'
 import { addChunk, emptySums, epochMeans, rate } from './metrics.js'
 import type { TrainOptions } from './option-types.js'
 import { readTensors } from './plans.js'
+import type { EvaluationSetup } from './views.js'
 import { addResult, logEvents, type RunFolder } from './run-folder.js'
 import type { RunIdentity, RunState } from './state.js'
 import type { Model } from '../model/model.js'

@@ -5,11 +5,18 @@ import { evalTransform, trainTransform } from '../data/presets.js'
 import type { Model } from '../model/model.js'
 import { defaultPreprocessing, type Preprocessing } from '../model/preprocessing.js'
 import type { Loader, TransformOptions } from '../native.js'
-import type { EvaluationSetup } from './evaluate.js'
 import type { TrainOptions } from './option-types.js'
 
 /** Batches that native threads keep ready. */
 export const BATCHES_AHEAD = 2
+
+/** What an evaluation reads: everything of `dataset`, in its order. */
+export interface EvaluationSetup {
+  dataset: Dataset
+  batchSize: number
+  transform: TransformOptions
+  threads: number
+}
 
 /** Side of the training input: the option, else what suits the data. */
 export function trainingSize(options: TrainOptions, train: Dataset): number {

@@ -1,0 +1,118 @@
+import { expect } from 'chai'
+import { existsSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { sknet, temporaryFolder, start } from './cli.js'
+
+const photo = fileURLToPath(new URL('../../../shared/data/photos/train/dog/', import.meta.url))
+
+describe('e2e: commands', function () {
+  this.timeout(120_000)
+  const folder = temporaryFolder()
+
+  it('demo stops after --max-steps with a checkpoint, and resumes where --run is given', async () => {
+    const run = join(folder.path(), 'demo')
+    const first = await sknet('demo', '--max-steps', '3', '--seed', '1', '--run', run, '--json')
+    expect(first.code).to.equal(0)
+    expect(first.last).to.include({ type: 'result', model: 'sknet_tiny_cifar', steps: 3, stopped: 'maxSteps' })
+    expect(await readdir(join(run, 'checkpoints'))).to.deep.equal(['step-00000003'])
+    const second = await sknet('demo', '--max-steps', '5', '--seed', '1', '--run', run, '--json')
+    expect(second.events[0]!.resumed).to.include({ step: 3 })
+    expect(second.last.steps).to.equal(5)
+  })
+
+  it('demo without --run starts anew each time in runs/demo, and says what to do next', async () => {
+    for (let i = 0; i < 2; i++) {
+      const outcome = await start(['demo', '--max-steps', '1'], { cwd: folder.path() }).done
+      expect(outcome.code).to.equal(0)
+      expect(outcome.stdout)
+        .to.match(/stopped after step 1 of/)
+        .and.match(/What next/)
+      expect(outcome.stdout).to.not.match(/going on/)
+    }
+    expect(await readdir(folder.path())).to.deep.equal(['runs'])
+  })
+
+  it('summary counts parameters and MACs', async () => {
+    const outcome = await sknet('summary', 'sknet50', '--json')
+    expect(outcome.code).to.equal(0)
+    expect(outcome.last).to.include({ type: 'result', params: 27479784, macs: 4462710784 })
+    expect(outcome.last.layers).to.be.an('array').with.length.above(50)
+    expect((await sknet('summary', 'sknet_tiny_cifar', '--classes', '100', '--size', '64', '--json')).last).to.include({ classes: 100 })
+  })
+
+  it('doctor reports the machine', async () => {
+    const outcome = await sknet('doctor', '--json')
+    expect(outcome.code).to.equal(0)
+    expect(outcome.last).to.include({ type: 'result', node: process.version })
+    expect(outcome.last.addon).to.include({ loaded: true })
+    expect(outcome.last.cpu).to.include.keys('model', 'threads', 'features', 'isa', 'isaInUse')
+    expect(outcome.last.devices).to.deep.include({ name: 'cuda', available: false, reason: 'this build has no CUDA backend' })
+    expect(outcome.stderr).to.match(/native core/)
+  })
+
+  for (const mode of ['train', 'infer']) {
+    it(`bench measures ${mode}`, async () => {
+      const args = [
+        'bench',
+        '--model',
+        'sknet_tiny_cifar',
+        '--batch',
+        '4',
+        '--size',
+        '16',
+        '--mode',
+        mode,
+        '--steps',
+        '3',
+        '--warmup',
+        '1',
+        '--threads',
+        '1',
+        '--json',
+      ]
+      const { code, last } = await sknet(...args)
+      expect(code).to.equal(0)
+      expect(last).to.include({ type: 'result', mode, batch: 4, size: 16, threads: 1, peakDeviceMiB: null })
+      expect(last.imagesPerSecond).to.be.closeTo(4 / (last.secondsMedian as number), 1e-6)
+      expect(last.peakRssMiB).to.be.above(20)
+      expect(last.flopsPerSecond).to.be.above(1e6)
+    })
+  }
+
+  it('explain lists the steps of a plan and who runs them', async () => {
+    const outcome = await sknet('explain', 'sknet_tiny_cifar', '--batch', '4', '--size', '16', '--json')
+    expect(outcome.code).to.equal(0)
+    const steps = outcome.last.steps as { phase: string; candidate: string; op: string }[]
+    expect(steps.map(({ phase }) => phase)).to.include.members(['forward', 'backward'])
+    for (const { candidate, op } of steps) expect(candidate, op).to.be.a('string').and.not.equal('')
+    expect(outcome.stderr).to.match(/candidate/)
+  })
+
+  it('predict lists the likeliest classes of a picture, and the logits where asked', async function () {
+    if (!existsSync(photo)) this.skip()
+    const run = join(folder.path(), 'run')
+    expect((await sknet('demo', '--max-steps', '1', '--run', run, '--json')).code).to.equal(0)
+    const images = (await readdir(photo)).slice(0, 2).map((name) => join(photo, name))
+    const { code, last, stderr } = await sknet('predict', '--weights', run, ...images, '--topk', '3', '--logits', '--json')
+    expect(code, stderr).to.equal(0)
+    const predictions = last.predictions as { path: string; top: { index: number; label: string; score: number }[]; logits: number[] }[]
+    expect(predictions.map(({ path }) => path)).to.deep.equal(images)
+    for (const { top, logits } of predictions) {
+      expect(top).to.have.length(3)
+      expect(logits).to.have.length(5)
+      expect(top[0]!.index).to.equal(logits.indexOf(Math.max(...logits)))
+      expect(top[0]!.label).to.match(/texture/)
+    }
+    const bad = await sknet('predict', '--weights', run, join(folder.path(), 'missing.jpg'), '--json')
+    expect(bad.code).to.equal(3)
+    expect(bad.last).to.include({ type: 'error' })
+  })
+
+  it('verify wants a run', async () => {
+    const outcome = await sknet('verify', folder.path(), '--json')
+    expect(outcome.code).to.equal(2)
+    expect(outcome.last).to.include({ code: 'ERR_SKNET_RUN' })
+  })
+})
