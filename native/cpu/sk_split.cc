@@ -54,9 +54,12 @@ void pack_branches(const SkSplitProblem& p, const float* const* weight, bool bac
   });
 }
 
-// Workspace: packed weights, then sums [M][n][2][out].
+// Workspace: float64 sums [M][n][2][out], then packed weights.
+size_t sums_size(const SkSplitProblem& p) {
+  return 2 * static_cast<size_t>(p.branches) * static_cast<size_t>(p.conv[0].n) * static_cast<size_t>(blocks_of(p.conv[0].out) * kLanes);
+}
 size_t planes_forward_workspace(const SkSplitProblem& p) {
-  return sizeof(float) * static_cast<size_t>(packed_offsets(p).at[p.branches] + 2LL * p.branches * p.conv[0].n * p.conv[0].out);
+  return sizeof(double) * sums_size(p) + sizeof(float) * static_cast<size_t>(packed_offsets(p).at[p.branches]);
 }
 
 size_t planes_forward_scratch(const SkSplitProblem& p) {
@@ -74,12 +77,11 @@ void fill_inputs(const SkSplitProblem& p, const float* x, int64_t n, int block, 
 }
 
 template <int W>
-void planes_forward_width(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec, float* sums) {
+void planes_forward_width(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec, const float* packed, double* sums) {
   const Conv2dProblem& conv = p.conv[0];
   const int width = width_of(p), blocks = blocks_of(conv.c), gb = group_blocks(width), pad = widest_padding(p);
   const int64_t row_stride = plane_floats(1, conv.w + 2 * pad);
   const PackedOffsets offsets = packed_offsets(p);
-  const float* packed = reinterpret_cast<const float*>(exec.workspace);
   parallel_for(*exec.pool, static_cast<int64_t>(conv.n) * blocks, [&](int64_t item, int thread) {
     float* planes = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
     const int64_t n = item / blocks;
@@ -93,7 +95,7 @@ void planes_forward_width(const SkSplitProblem& p, const SkSplitForwardArgs& a, 
         sources[ib] = {planes + ib * input_plane(p) + shift, row_stride, static_cast<int64_t>(branch.stride) * kLanes, branch.kernel,
                        branch.dilation, packed + offsets.at[m] + block * weights_block + ib * (weights_block / gb)};
       }
-      Vec sum{}, squares{};
+      WideSum sum, squares;
       for (int row = 0; row < branch.oh; ++row) {
         float* y = a.u[m] + ((n * branch.oh + row) * branch.ow) * branch.c + c0;
         Vec row_sum{}, row_squares{};
@@ -105,22 +107,24 @@ void planes_forward_width(const SkSplitProblem& p, const SkSplitForwardArgs& a, 
           }
           store_pixels(acc, y + static_cast<int64_t>(col) * branch.c, branch.c, lanes, false);
         });
-        sum += row_sum;
-        squares += row_squares;
+        sum.add(row_sum);
+        squares.add(row_squares);
         for (int ib = 0; ib < gb; ++ib) sources[ib].x += branch.stride * row_stride;
       }
-      float* image = sums + (m * static_cast<int64_t>(branch.n) + n) * 2 * branch.c + c0;
-      store_part(image, sum, lanes);
-      store_part(image + branch.c, squares, lanes);
+      double* image = sums + ((m * static_cast<int64_t>(branch.n) + n) * blocks + block) * 2 * kLanes;
+      for (int lane = 0; lane < kLanes; ++lane) {
+        image[lane] = sum.lanes[lane];
+        image[kLanes + lane] = squares.lanes[lane];
+      }
     }
   });
 }
 
 void planes_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec) {
-  float* packed = reinterpret_cast<float*>(exec.workspace);
-  float* sums = packed + packed_offsets(p).at[p.branches];
+  double* sums = reinterpret_cast<double*>(exec.workspace);
+  float* packed = reinterpret_cast<float*>(sums + sums_size(p));
   pack_branches(p, a.weight, false, packed, exec);
-  for_width(width_of(p), [&]<int W>() { planes_forward_width<W>(p, a, exec, sums); });
+  for_width(width_of(p), [&]<int W>() { planes_forward_width<W>(p, a, exec, packed, sums); });
   if (a.running_mean[0] != nullptr) return set_running_statistics(p, a);
   const Conv2dProblem& conv = p.conv[0];
   const double rows = static_cast<double>(conv.n) * conv.oh * conv.ow;
@@ -128,9 +132,9 @@ void planes_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const 
     const int m = static_cast<int>(item / conv.out), c = static_cast<int>(item % conv.out);
     double sum = 0, squares = 0;
     for (int n = 0; n < conv.n; ++n) {
-      const float* image = sums + (m * static_cast<int64_t>(conv.n) + n) * 2 * conv.out + c;
+      const double* image = sums + ((m * static_cast<int64_t>(conv.n) + n) * blocks_of(conv.out) + c / kLanes) * 2 * kLanes + c % kLanes;
       sum += image[0];
-      squares += image[conv.out];
+      squares += image[kLanes];
     }
     const double deviations = squares - sum * sum / rows;
     set_statistics(p, a, m, c, sum / rows, deviations > 0 ? deviations : 0 * deviations, rows);
