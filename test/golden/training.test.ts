@@ -11,6 +11,13 @@ import type { Isa, Plan } from '../../binding.js'
 
 const limit = 1e-4
 
+/**
+ * Final weights: all of them together within `limit`, each tensor within this. Between float64's step 3 and ours one activation of
+ * layer2.0.conv2, 2.5e-7 from zero, may fall on the other side of its ReLU, which no float32 implementation can promise to avoid: PyTorch
+ * 2.14.1's own float32 run is at 6e-3 or 4e-2 here in three of four set-ups (1 or 2 threads, NCHW or channels_last).
+ */
+const finalLimit = 5e-4
+
 function trainPlan(c: TrainCase, isa: Isa): Plan {
   const [batch, channels, height, width] = c.input
   const options = { layers: tinySknet(c), input: { height, width, channels }, shardSize: batch, shards: 1, threads: 2, isa }
@@ -61,11 +68,16 @@ describe('golden training', () => {
         await plan.trainBatch(images(c, 0), labels(c, 0), c.lr)
         for (const [name, g] of withoutPrefix(stored, 'grad0.')) assertClose(`grad0 ${name}`, plan.read('gradient', name), g.data, limit)
         for (let step = 1; step < 5; step++) await plan.trainBatch(images(c, step), labels(c, step), c.lr)
+        const got: number[] = []
+        const expected: number[] = []
         for (const [name, t] of withoutPrefix(stored, 'final.')) {
-          const got = plan.read('value', name)
-          assertClose(`final ${name}`, got, t.data, limit)
-          if (norm(got) === 0) throw new Error(`final ${name} is all zero`)
+          const weights = plan.read('value', name)
+          assertClose(`final ${name}`, weights, t.data, finalLimit)
+          if (norm(weights) === 0) throw new Error(`final ${name} is all zero`)
+          got.push(...weights)
+          expected.push(...t.data)
         }
+        assertClose('all final weights', got, expected, limit)
         plan.dispose()
       })
     }
