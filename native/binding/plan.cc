@@ -18,10 +18,13 @@ namespace {
 
 const char* phase_name(plan::Phase phase) {
   switch (phase) {
-    case plan::Phase::kBackward: return "backward";
-    case plan::Phase::kUpdate: return "update";
+    case plan::Phase::kBackward:
+      return "backward";
+    case plan::Phase::kUpdate:
+      return "update";
     case plan::Phase::kForward:
-    case plan::Phase::kLoss: break;
+    case plan::Phase::kLoss:
+      break;
   }
   return "forward";
 }
@@ -83,15 +86,16 @@ Napi::Value totals_to_js(Napi::Env env, plan::EvalTotals& totals) {
 }  // namespace
 
 Napi::Function PlanObject::define(Napi::Env env) {
-  return DefineClass(env, "Plan",
-                     {InstanceMethod<&PlanObject::tensors>("tensors"), InstanceMethod<&PlanObject::steps>("steps"),
-                      InstanceMethod<&PlanObject::memory>("memory"), InstanceMethod<&PlanObject::read>("read"),
-                      InstanceMethod<&PlanObject::write>("write"), InstanceMethod<&PlanObject::copy_from>("copyFrom"),
-                      InstanceMethod<&PlanObject::train_steps>("trainSteps"), InstanceMethod<&PlanObject::train_batch>("trainBatch"),
-                      InstanceMethod<&PlanObject::evaluate>("evaluate"), InstanceMethod<&PlanObject::infer>("infer"),
-                      InstanceMethod<&PlanObject::block_forward>("blockForward"), InstanceMethod<&PlanObject::block_backward>("blockBackward"),
-                      InstanceMethod<&PlanObject::output_shape>("outputShape"), InstanceMethod<&PlanObject::cancel>("cancel"),
-                      InstanceMethod<&PlanObject::dispose>("dispose")});
+  return DefineClass(
+      env, "Plan",
+      {InstanceMethod<&PlanObject::tensors>("tensors"), InstanceMethod<&PlanObject::steps>("steps"),
+       InstanceMethod<&PlanObject::memory>("memory"), InstanceMethod<&PlanObject::read>("read"),
+       InstanceMethod<&PlanObject::write>("write"), InstanceMethod<&PlanObject::copy_from>("copyFrom"),
+       InstanceMethod<&PlanObject::train_steps>("trainSteps"), InstanceMethod<&PlanObject::train_batch>("trainBatch"),
+       InstanceMethod<&PlanObject::evaluate>("evaluate"), InstanceMethod<&PlanObject::infer>("infer"),
+       InstanceMethod<&PlanObject::block_forward>("blockForward"), InstanceMethod<&PlanObject::block_backward>("blockBackward"),
+       InstanceMethod<&PlanObject::output_shape>("outputShape"), InstanceMethod<&PlanObject::cancel>("cancel"),
+       InstanceMethod<&PlanObject::dispose>("dispose")});
 }
 
 PlanObject::PlanObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PlanObject>(info) {
@@ -168,7 +172,8 @@ float* PlanObject::section(const Napi::CallbackInfo& info, const plan::Tensor& t
   const std::string name = string_argument(info, 0, "section");
   float* data = plan_->section(section_of(name), tensor);
   if (data == nullptr) {
-    throw Error("ERR_SKNET_NATIVE", std::string("Plan.") + method + ": this plan keeps no " + name + " of " + tensor.name).with_tensor(tensor.name);
+    throw Error("ERR_SKNET_NATIVE", std::string("Plan.") + method + ": this plan keeps no " + name + " of " + tensor.name)
+        .with_tensor(tensor.name);
   }
   return data;
 }
@@ -193,8 +198,9 @@ void PlanObject::write(const Napi::CallbackInfo& info) {
 void PlanObject::copy_from(const Napi::CallbackInfo& info) {
   guard(info.Env(), [&] {
     plan::Plan& to = idle("copyFrom");
-    check(info[0].IsObject() && info[0].As<Napi::Object>().InstanceOf(info.This().As<Napi::Object>().Get("constructor").As<Napi::Function>()),
-          "ERR_SKNET_NATIVE", "Plan.copyFrom: expected a Plan");
+    check(
+        info[0].IsObject() && info[0].As<Napi::Object>().InstanceOf(info.This().As<Napi::Object>().Get("constructor").As<Napi::Function>()),
+        "ERR_SKNET_NATIVE", "Plan.copyFrom: expected a Plan");
     const plan::Plan& from = PlanObject::Unwrap(info[0].As<Napi::Object>())->idle("copyFrom");
     to.copy_values(from, section_of(string_argument(info, 1, "section")) == plan::Section::kEma);
   });
@@ -244,13 +250,13 @@ Napi::Value PlanObject::train_batch(const Napi::CallbackInfo& info) {
     expect_size(labels.size(), plan.batch(), "labels");
     const int64_t classes = plan.output_shape().size() / plan.output_shape().n;
     for (const int32_t label : labels) {
-      check(label >= -1 && label < classes, "ERR_SKNET_DATA", "labels: " + std::to_string(label) + " is not a class of " + std::to_string(classes));
+      check(label >= -1 && label < classes, "ERR_SKNET_DATA",
+            "labels: " + std::to_string(label) + " is not a class of " + std::to_string(classes));
     }
     return start<plan::TrainChunk>(
         info, "trainBatch",
-        [images = std::vector<float>(images.begin(), images.end()), labels = std::vector<int32_t>(labels.begin(), labels.end()), lr](plan::Plan& p) {
-          return plan::train_batch(p, images.data(), labels.data(), lr);
-        },
+        [images = std::vector<float>(images.begin(), images.end()), labels = std::vector<int32_t>(labels.begin(), labels.end()),
+         lr](plan::Plan& p) { return plan::train_batch(p, images.data(), labels.data(), lr); },
         chunk_to_js);
   });
 }

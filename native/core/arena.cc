@@ -16,7 +16,8 @@ Arena::Arena(size_t bytes) : size_((bytes + kHugePage - 1) / kHugePage * kHugePa
   if (size_ == 0) return;
   void* p = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) {
-    throw Error("ERR_SKNET_OOM", "not enough memory: the plan needs " + std::to_string(size_ >> 20) + " MiB; use a smaller batchSize or shardSize")
+    throw Error("ERR_SKNET_OOM",
+                "not enough memory: the plan needs " + std::to_string(size_ >> 20) + " MiB; use a smaller batchSize or shardSize")
         .with_option("batchSize")
         .with_got(std::to_string(size_) + " bytes");
   }

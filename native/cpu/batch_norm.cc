@@ -11,11 +11,11 @@ namespace {
 
 size_t forward_workspace(const BatchNormProblem& p) { return batch_stats_workspace(p.rows, p.c); }
 
-// y = relu?(scale (x - mean) + beta + residual?); scale(c0, lanes) gives a block's vector. Subtracting the mean first loses no digits where it is
-// large against the spread, which a precomputed beta - mean scale would.
+// y = relu?(scale (x - mean) + beta + residual?); scale(c0, lanes) gives a block's vector. Subtracting the mean first loses no digits where
+// it is large against the spread, which a precomputed beta - mean scale would.
 template <class Scale>
-void apply(const BatchNormProblem& p, const float* x, const float* mean, const float* beta, const float* residual, float* y, const Exec& exec,
-           const Scale& scale) {
+void apply(const BatchNormProblem& p, const float* x, const float* mean, const float* beta, const float* residual, float* y,
+           const Exec& exec, const Scale& scale) {
   const RowChunks chunks = row_chunks(p.rows, p.c);
   parallel_for(*exec.pool, chunks.count, [&](int64_t chunk, int) {
     const int64_t first = chunk * chunks.size, last = min_of(p.rows, first + chunks.size);
@@ -71,7 +71,8 @@ struct Gate {
 };
 
 Gate make_gate(const BatchNormProblem& p, const BatchNormBackwardArgs& a, int c0, int lanes) {
-  return {p, a, load_part(a.gamma + c0, lanes) * load_part(a.invstd + c0, lanes), load_part(a.mean + c0, lanes), load_part(a.beta + c0, lanes)};
+  return {p, a, load_part(a.gamma + c0, lanes) * load_part(a.invstd + c0, lanes), load_part(a.mean + c0, lanes),
+          load_part(a.beta + c0, lanes)};
 }
 
 void backward(const BatchNormProblem& p, const BatchNormBackwardArgs& a, const Exec& exec) {

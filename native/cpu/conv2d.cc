@@ -19,9 +19,8 @@ int width_of(const Conv2dProblem& p) { return p.c / p.groups; }
 void pack_all(const Conv2dProblem& p, const float* weight, bool backward, float* packed, const Exec& exec) {
   const int blocks = blocks_of(p.c);
   const int64_t size = packed_planes_size(p.c, width_of(p), p.kernel) / blocks;
-  parallel_for(*exec.pool, blocks, [&](int64_t block, int) {
-    pack_planes(p, weight, backward, static_cast<int>(block), packed + block * size);
-  });
+  parallel_for(*exec.pool, blocks,
+               [&](int64_t block, int) { pack_planes(p, weight, backward, static_cast<int>(block), packed + block * size); });
 }
 
 size_t planes_packed_bytes(const Conv2dProblem& p) {
@@ -46,7 +45,11 @@ void planes_forward_width(const Conv2dProblem& p, const Conv2dForwardArgs& a, co
     for (int ib = 0; ib < gb; ++ib) {
       const Plane plane{planes + ib * forward_plane(p), p.h + 2 * p.padding, cols};
       fill_plane(plane, a.x + n * p.h * p.w * p.c, p.h, p.w, p.c, (first_block(width, block) + ib) * kLanes, p.padding, p.padding);
-      sources[ib] = {plane.data, plane_floats(1, cols), static_cast<int64_t>(p.stride) * kLanes, p.kernel, p.dilation,
+      sources[ib] = {plane.data,
+                     plane_floats(1, cols),
+                     static_cast<int64_t>(p.stride) * kLanes,
+                     p.kernel,
+                     p.dilation,
                      packed + block * weights_block + ib * weights_part};
     }
     const Vec bias = a.bias == nullptr ? Vec{} : load_part(a.bias + c0, lanes);
@@ -133,12 +136,14 @@ void planes_backward_weight_width(const Conv2dProblem& p, const Conv2dBackwardWe
     const int chunk = static_cast<int>(item / blocks), block = static_cast<int>(item % blocks);
     float* gradient = gradients + (static_cast<int64_t>(block) * chunks + chunk) * gradient_block;
     zero_floats(gradient, gradient_block);
-    for (int64_t n = static_cast<int64_t>(chunk) * per_chunk; n < min_of<int64_t>(p.n, (chunk + 1) * static_cast<int64_t>(per_chunk)); ++n) {
+    for (int64_t n = static_cast<int64_t>(chunk) * per_chunk; n < min_of<int64_t>(p.n, (chunk + 1) * static_cast<int64_t>(per_chunk));
+         ++n) {
       fill_plane({dy, p.oh, p.ow}, a.dy + n * p.oh * p.ow * p.out, p.oh, p.ow, p.out, block * kLanes, 0, 0);
       for (int ib = 0; ib < gb; ++ib) {
         const Plane plane{planes + ib * forward_plane(p), p.h + 2 * p.padding, cols};
         fill_plane(plane, a.x + n * p.h * p.w * p.c, p.h, p.w, p.c, (first_block(width, block) + ib) * kLanes, p.padding, p.padding);
-        const GradientPlanes g{plane.data, plane_floats(1, cols), p.stride, p.kernel, p.dilation, dy, plane_floats(1, p.ow), kLanes, p.oh, p.ow};
+        const GradientPlanes g{plane.data, plane_floats(1, cols), p.stride, p.kernel, p.dilation,
+                               dy,         plane_floats(1, p.ow), kLanes,   p.oh,     p.ow};
         gradient_taps<W>(g, gradient + ib * gradient_part);
       }
     }

@@ -1,5 +1,5 @@
-// Convolutions of 1x1 images with few rows: the attention of an SK unit, the gates of an SE block. Their work is negligible, but what follows
-// is batch norm over as few as two rows, which magnifies rounding errors by orders of magnitude: so sums are taken in float64.
+// Convolutions of 1x1 images with few rows: the attention of an SK unit, the gates of an SE block. Their work is negligible, but what
+// follows is batch norm over as few as two rows, which magnifies rounding errors by orders of magnitude: so sums are taken in float64.
 #pragma once
 
 #include "core/exec.h"
@@ -54,13 +54,15 @@ inline void few_rows_forward(const Conv2dProblem& p, const Conv2dForwardArgs& a,
 }
 
 inline void few_rows_backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
-  float64_product(exec, p.n, p.out, p.c, a.dx, a.accumulate, [&](int n, int o) { return a.dy[static_cast<int64_t>(n) * p.out + o]; },
-                  [&](int o) { return a.weight + static_cast<int64_t>(o) * p.c; });
+  float64_product(
+      exec, p.n, p.out, p.c, a.dx, a.accumulate, [&](int n, int o) { return a.dy[static_cast<int64_t>(n) * p.out + o]; },
+      [&](int o) { return a.weight + static_cast<int64_t>(o) * p.c; });
 }
 
 inline void few_rows_backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
-  float64_product(exec, p.out, p.n, p.c, a.dweight, false, [&](int o, int n) { return a.dy[static_cast<int64_t>(n) * p.out + o]; },
-                  [&](int n) { return a.x + static_cast<int64_t>(n) * p.c; });
+  float64_product(
+      exec, p.out, p.n, p.c, a.dweight, false, [&](int o, int n) { return a.dy[static_cast<int64_t>(n) * p.out + o]; },
+      [&](int n) { return a.x + static_cast<int64_t>(n) * p.c; });
   if (a.dbias == nullptr) return;
   for (int o = 0; o < p.out; ++o) {
     double sum = 0;

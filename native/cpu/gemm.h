@@ -134,8 +134,8 @@ inline void gemm_rows(const Exec& exec, int64_t rows, int k, int n, const float*
 
 // ---- gemm_reduce
 
-constexpr int kReduceM = 112, kReduceN = 256;             // block of C
-constexpr int kReduceStrideA = kReduceM + 32;             // also room for the last tile's overhang
+constexpr int kReduceM = 112, kReduceN = 256;  // block of C
+constexpr int kReduceStrideA = kReduceM + 32;  // also room for the last tile's overhang
 constexpr int kReduceStrideB = kReduceN + kTileCols + 16;
 
 struct ReducePlan {

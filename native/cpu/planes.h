@@ -162,13 +162,25 @@ inline void for_tiles(int cols, const F& f) {
     const int t = next_tile(cols, cols - col);
     switch (t) {
 #if defined(__AVX512F__)
-      case 14: f.template operator()<14>(col); break;
+      case 14:
+        f.template operator()<14>(col);
+        break;
 #endif
-      case 8: f.template operator()<8>(col); break;
-      case 7: f.template operator()<7>(col); break;
-      case 4: f.template operator()<4>(col); break;
-      case 2: f.template operator()<2>(col); break;
-      default: f.template operator()<1>(col); break;
+      case 8:
+        f.template operator()<8>(col);
+        break;
+      case 7:
+        f.template operator()<7>(col);
+        break;
+      case 4:
+        f.template operator()<4>(col);
+        break;
+      case 2:
+        f.template operator()<2>(col);
+        break;
+      default:
+        f.template operator()<1>(col);
+        break;
     }
     col += t;
   }
@@ -178,15 +190,25 @@ inline void for_tiles(int cols, const F& f) {
 template <class F>
 inline void for_width(int width, const F& f) {
   switch (block_width(width)) {
-    case 1: f.template operator()<1>(); break;
-    case 2: f.template operator()<2>(); break;
+    case 1:
+      f.template operator()<1>();
+      break;
+    case 2:
+      f.template operator()<2>();
+      break;
 #if defined(__AVX2__)
-    case 4: f.template operator()<4>(); break;
+    case 4:
+      f.template operator()<4>();
+      break;
 #endif
 #if defined(__AVX512F__)
-    case 8: f.template operator()<8>(); break;
+    case 8:
+      f.template operator()<8>();
+      break;
 #endif
-    default: f.template operator()<kLanes>(); break;
+    default:
+      f.template operator()<kLanes>();
+      break;
   }
 }
 

@@ -92,8 +92,12 @@ void planes_forward_width(const SkSplitProblem& p, const SkSplitForwardArgs& a, 
       const int64_t weights_block = (offsets.at[m + 1] - offsets.at[m]) / blocks, shift = (pad - branch.padding) * (row_stride + kLanes);
       TapSource sources[64];
       for (int ib = 0; ib < gb; ++ib) {
-        sources[ib] = {planes + ib * input_plane(p) + shift, row_stride, static_cast<int64_t>(branch.stride) * kLanes, branch.kernel,
-                       branch.dilation, packed + offsets.at[m] + block * weights_block + ib * (weights_block / gb)};
+        sources[ib] = {planes + ib * input_plane(p) + shift,
+                       row_stride,
+                       static_cast<int64_t>(branch.stride) * kLanes,
+                       branch.kernel,
+                       branch.dilation,
+                       packed + offsets.at[m] + block * weights_block + ib * (weights_block / gb)};
       }
       WideSum sum, squares;
       for (int row = 0; row < branch.oh; ++row) {
@@ -169,7 +173,8 @@ void planes_backward_width(const SkSplitProblem& p, const SkSplitBackwardArgs& a
     const int c0 = block * kLanes, lanes = min_of(kLanes, conv.c - c0);
     float* gradient = gradients + (static_cast<int64_t>(block) * chunks + chunk) * gradient_block;
     zero_floats(gradient, gradient_block);
-    for (int64_t n = static_cast<int64_t>(chunk) * per_chunk; n < min_of<int64_t>(conv.n, (chunk + 1) * static_cast<int64_t>(per_chunk)); ++n) {
+    for (int64_t n = static_cast<int64_t>(chunk) * per_chunk; n < min_of<int64_t>(conv.n, (chunk + 1) * static_cast<int64_t>(per_chunk));
+         ++n) {
       fill_inputs(p, a.x, n, block, x_planes);
       TapSource sources[64];
       float* plane = x_planes + gb * input_plane(p);
@@ -183,13 +188,21 @@ void planes_backward_width(const SkSplitProblem& p, const SkSplitBackwardArgs& a
           make_du(p, a, coefficients, m, n, (first + ib) * kLanes, [&](int pixel, Vec du) {
             store(origin + plane_floats(pixel / branch.ow * stride, cols) + static_cast<int64_t>(pixel % branch.ow) * stride * kLanes, du);
           });
-          sources[m * gb + ib] = {plane, plane_floats(1, cols), kLanes, branch.kernel, branch.dilation,
-                                  packed + offsets.at[m] + block * weights_block + ib * weights_part};
+          sources[m * gb + ib] = {plane,         plane_floats(1, cols), kLanes,
+                                  branch.kernel, branch.dilation,       packed + offsets.at[m] + block * weights_block + ib * weights_part};
           if (first + ib != block) continue;
           const int64_t shift = (pad - branch.padding) * (x_row + kLanes);
           for (int xb = 0; xb < gb; ++xb) {
-            const GradientPlanes g{x_planes + xb * input_plane(p) + shift, x_row, stride, branch.kernel, branch.dilation, origin,
-                                   plane_floats(stride, cols), static_cast<int64_t>(stride) * kLanes, branch.oh, branch.ow};
+            const GradientPlanes g{x_planes + xb * input_plane(p) + shift,
+                                   x_row,
+                                   stride,
+                                   branch.kernel,
+                                   branch.dilation,
+                                   origin,
+                                   plane_floats(stride, cols),
+                                   static_cast<int64_t>(stride) * kLanes,
+                                   branch.oh,
+                                   branch.ow};
             gradient_taps<W>(g, gradient + offsets.at[m] / blocks + xb * weights_part);
           }
         }
@@ -242,9 +255,8 @@ void composed_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, cons
     SKNET_ISA::conv2d_forward_gemm.run(conv, {a.x, a.weight[m], nullptr, a.u[m]}, exec);
     if (!training) continue;
     const int64_t rows = static_cast<int64_t>(conv.n) * conv.oh * conv.ow;
-    batch_stats(*exec.pool, a.u[m], rows, conv.out, reinterpret_cast<float*>(exec.workspace), [&](int c, double mean, double squares) {
-      set_statistics(p, a, m, c, mean, squares, static_cast<double>(rows));
-    });
+    batch_stats(*exec.pool, a.u[m], rows, conv.out, reinterpret_cast<float*>(exec.workspace),
+                [&](int c, double mean, double squares) { set_statistics(p, a, m, c, mean, squares, static_cast<double>(rows)); });
   }
   if (!training) set_running_statistics(p, a);
 }
@@ -258,7 +270,8 @@ size_t composed_du_bytes(const SkSplitProblem& p) {
 size_t composed_backward_workspace(const SkSplitProblem& p) {
   size_t bytes = 0;
   for (int m = 0; m < p.branches; ++m) {
-    bytes = max_of(bytes, max_of(SKNET_ISA::conv2d_backward_data_gemm.workspace(p.conv[m]), SKNET_ISA::conv2d_backward_weight_gemm.workspace(p.conv[m])));
+    bytes = max_of(bytes, max_of(SKNET_ISA::conv2d_backward_data_gemm.workspace(p.conv[m]),
+                                 SKNET_ISA::conv2d_backward_weight_gemm.workspace(p.conv[m])));
   }
   return composed_du_bytes(p) + bytes;
 }
@@ -280,7 +293,8 @@ void composed_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, co
       const int64_t n = item / blocks;
       const int c0 = static_cast<int>(item % blocks) * kLanes, lanes = min_of(kLanes, conv.out - c0);
       float* image = du + n * conv.oh * conv.ow * conv.out + c0;
-      make_du(p, a, coefficients, m, n, c0, [&](int pixel, Vec v) { store_part(image + static_cast<int64_t>(pixel) * conv.out, v, lanes); });
+      make_du(p, a, coefficients, m, n, c0,
+              [&](int pixel, Vec v) { store_part(image + static_cast<int64_t>(pixel) * conv.out, v, lanes); });
     });
     if (a.dx != nullptr) {
       SKNET_ISA::conv2d_backward_data_gemm.run(conv, {du, a.weight[m], a.dx, a.accumulate || m > 0}, inner);
@@ -293,9 +307,11 @@ void composed_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, co
 
 namespace SKNET_ISA {
 
-const SkSplitForward sk_split_forward_planes{"planes", split_planes_refuse, planes_forward_workspace, planes_forward_scratch, planes_forward};
+const SkSplitForward sk_split_forward_planes{"planes", split_planes_refuse, planes_forward_workspace, planes_forward_scratch,
+                                             planes_forward};
 const SkSplitForward sk_split_forward_composed{"composed", nullptr, composed_forward_workspace, composed_forward_scratch, composed_forward};
-const SkSplitBackward sk_split_backward_planes{"planes", split_planes_refuse, planes_backward_workspace, planes_backward_scratch, planes_backward};
+const SkSplitBackward sk_split_backward_planes{"planes", split_planes_refuse, planes_backward_workspace, planes_backward_scratch,
+                                               planes_backward};
 const SkSplitBackward sk_split_backward_composed{"composed", nullptr, composed_backward_workspace, composed_backward_scratch,
                                                  composed_backward};
 

@@ -35,14 +35,17 @@ inline void set_running_statistics(const SkSplitProblem& p, const SkSplitForward
 }
 
 // du = gain dz + slope (u - mean) - offset, dz = z > 0 ? attention dv + ds / hw : 0
-// (BN's backward with dbeta = sum dz, dgamma = sum dz xhat: gain = gamma invstd, slope = -gain invstd dgamma / rows, offset = gain dbeta / rows).
+// (BN's backward with dbeta = sum dz, dgamma = sum dz xhat: gain = gamma invstd, slope = -gain invstd dgamma / rows, offset = gain dbeta /
+// rows).
 struct DuCoefficients {
-  float* gain;    // [M, out] each
+  float* gain;  // [M, out] each
   float* slope;
   float* offset;
 };
 
-inline size_t du_coefficient_floats(const SkSplitProblem& p) { return 3 * static_cast<size_t>(p.branches) * static_cast<size_t>(p.conv[0].out); }
+inline size_t du_coefficient_floats(const SkSplitProblem& p) {
+  return 3 * static_cast<size_t>(p.branches) * static_cast<size_t>(p.conv[0].out);
+}
 
 inline DuCoefficients du_coefficients_at(const SkSplitProblem& p, float* memory) {
   const int64_t size = static_cast<int64_t>(p.branches) * p.conv[0].out;
@@ -82,7 +85,8 @@ inline void close_batch_norm(const SkSplitProblem& p, const SkSplitBackwardArgs&
 
 // du of one image's block of channels: one vector a pixel, handed to put(pixel, du).
 template <class Put>
-inline void make_du(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const DuCoefficients& du, int m, int64_t n, int c0, const Put& put) {
+inline void make_du(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const DuCoefficients& du, int m, int64_t n, int c0,
+                    const Put& put) {
   const Conv2dProblem& conv = p.conv[m];
   const int c = conv.out, lanes = min_of(kLanes, c - c0), hw = conv.oh * conv.ow;
   const int64_t at = static_cast<int64_t>(m) * c + c0, image = (static_cast<int64_t>(m) * conv.n + n) * c + c0;

@@ -47,7 +47,8 @@ ImageTotals one_image(const SoftmaxCrossEntropyProblem& p, const float* logits, 
 void run(const SoftmaxCrossEntropyProblem& p, const SoftmaxCrossEntropyArgs& a, const Exec& exec) {
   ImageTotals* images = reinterpret_cast<ImageTotals*>(exec.workspace);
   parallel_for(*exec.pool, p.n, [&](int64_t n, int) {
-    images[n] = one_image(p, a.logits + n * p.classes, a.labels[n], a.dlogits == nullptr ? nullptr : a.dlogits + n * p.classes, a.gradient_scale);
+    images[n] =
+        one_image(p, a.logits + n * p.classes, a.labels[n], a.dlogits == nullptr ? nullptr : a.dlogits + n * p.classes, a.gradient_scale);
   });
   ImageTotals total{0, 0, 0};
   for (int n = 0; n < p.n; ++n) {

@@ -10,9 +10,9 @@ namespace sknet {
 template <class Problem, class Args>
 struct Candidate {
   const char* name;
-  const char* (*refuse)(const Problem&);     // nullptr: accepted; otherwise the reason, for people. A null pointer accepts everything.
-  size_t (*workspace)(const Problem&);       // bytes shared by the threads; a null pointer means none
-  size_t (*scratch)(const Problem&);         // bytes a thread; a null pointer means none
+  const char* (*refuse)(const Problem&);  // nullptr: accepted; otherwise the reason, for people. A null pointer accepts everything.
+  size_t (*workspace)(const Problem&);    // bytes shared by the threads; a null pointer means none
+  size_t (*scratch)(const Problem&);      // bytes a thread; a null pointer means none
   void (*run)(const Problem&, const Args&, const Exec&);
 };
 

@@ -9,9 +9,9 @@
 namespace sknet {
 
 struct Conv2dProblem {
-  int n, h, w, c;                                        // input
-  int out, kernel, stride, padding, dilation, groups;    // out and c are multiples of groups
-  int oh, ow;                                            // output, conv2d_out_size() of h and w
+  int n, h, w, c;                                      // input
+  int out, kernel, stride, padding, dilation, groups;  // out and c are multiples of groups
+  int oh, ow;                                          // output, conv2d_out_size() of h and w
 };
 
 struct Conv2dForwardArgs {

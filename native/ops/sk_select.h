@@ -1,5 +1,5 @@
-// Last part of the selective kernel unit: a = softmax over the branches of logits, v = sum_m a_m U_m with U_m = max(scale_m u_m + shift_m, 0).
-// Without logits it is the plain sum of the branches (a = 1, FACTS 1.8).
+// Last part of the selective kernel unit: a = softmax over the branches of logits, v = sum_m a_m U_m with U_m = max(scale_m u_m + shift_m,
+// 0). Without logits it is the plain sum of the branches (a = 1, FACTS 1.8).
 #pragma once
 
 #include "ops/sk_split.h"

@@ -12,23 +12,23 @@ namespace sknet {
 constexpr int kMaxBranches = 4;
 
 struct SkSplitProblem {
-  int branches;                          // M, 1..kMaxBranches
-  Conv2dProblem conv[kMaxBranches];      // same n, h, w, c, out, stride, oh, ow in all
+  int branches;                      // M, 1..kMaxBranches
+  Conv2dProblem conv[kMaxBranches];  // same n, h, w, c, out, stride, oh, ow in all
   float eps;
 };
 
 struct SkSplitForwardArgs {
-  const float* x;                        // [n, h, w, c]
-  const float* weight[kMaxBranches];     // OIHW
-  const float* gamma[kMaxBranches];      // [out]
+  const float* x;                     // [n, h, w, c]
+  const float* weight[kMaxBranches];  // OIHW
+  const float* gamma[kMaxBranches];   // [out]
   const float* beta[kMaxBranches];
-  float* u[kMaxBranches];                // [n, oh, ow, out]
-  float* scale;                          // [M, out]  gamma invstd
-  float* shift;                          // [M, out]  beta - mean scale
-  float* mean;                           // [M, out]  saved for backward (training)
-  float* invstd;                         // [M, out]  saved for backward (training)
-  float* batch_mean[kMaxBranches];       // [out] for the running statistics (training)
-  float* batch_var[kMaxBranches];        // [out] unbiased (training)
+  float* u[kMaxBranches];                   // [n, oh, ow, out]
+  float* scale;                             // [M, out]  gamma invstd
+  float* shift;                             // [M, out]  beta - mean scale
+  float* mean;                              // [M, out]  saved for backward (training)
+  float* invstd;                            // [M, out]  saved for backward (training)
+  float* batch_mean[kMaxBranches];          // [out] for the running statistics (training)
+  float* batch_var[kMaxBranches];           // [out] unbiased (training)
   const float* running_mean[kMaxBranches];  // inference: these instead of batch statistics; null in training
   const float* running_var[kMaxBranches];
 };
@@ -38,18 +38,18 @@ struct SkSplitBackwardArgs {
   const float* weight[kMaxBranches];
   const float* gamma[kMaxBranches];
   const float* u[kMaxBranches];
-  const float* scale;   // [M, out]
+  const float* scale;  // [M, out]
   const float* shift;
   const float* mean;
   const float* invstd;
-  const float* dv;      // [n, oh, ow, out] gradient of the unit's output
+  const float* dv;         // [n, oh, ow, out] gradient of the unit's output
   const float* attention;  // [M, n, out] or null (plain sum: 1)
-  const float* ds;      // [n, out] gradient of the pooled sum, or null (plain sum)
-  const float* mask;    // [M, n, out]  forward: number of pixels with z > 0       (sk_fuse; null for a plain sum)
-  const float* mask_u;  // [M, n, out]  forward: sum of u over those pixels        (sk_fuse; null for a plain sum)
+  const float* ds;         // [n, out] gradient of the pooled sum, or null (plain sum)
+  const float* mask;       // [M, n, out]  forward: number of pixels with z > 0       (sk_fuse; null for a plain sum)
+  const float* mask_u;     // [M, n, out]  forward: sum of u over those pixels        (sk_fuse; null for a plain sum)
   const float* dv_mask;    // [M, n, out]  sum of dv over those pixels             (sk_select_backward)
   const float* dv_mask_u;  // [M, n, out]  sum of dv u over those pixels
-  float* dx;            // [n, h, w, c] or null where nobody needs it
+  float* dx;               // [n, h, w, c] or null where nobody needs it
   bool accumulate;
   float* dweight[kMaxBranches];
   float* dgamma[kMaxBranches];

@@ -43,7 +43,8 @@ UpdateOutcome Update::run(const Exec& exec, const UpdateMemory& m, float lr, int
 void Update::update_statistics(const Exec& exec, const UpdateMemory& m, int shards) const {
   const int64_t buffers = spec_.tensor_floats - spec_.parameter_floats;
   ema_->run({buffers},
-            {m.values + spec_.parameter_floats, m.results + spec_.parameter_floats, 1.0f - spec_.statistics_momentum, 1.0f / static_cast<float>(shards)},
+            {m.values + spec_.parameter_floats, m.results + spec_.parameter_floats, 1.0f - spec_.statistics_momentum,
+             1.0f / static_cast<float>(shards)},
             exec);
 }
 

@@ -15,8 +15,8 @@ struct UpdateSpec {
   std::vector<SgdSegment> segments;
   float momentum = 0;
   bool nesterov = false;
-  double grad_clip = 0;    // largest 2-norm; 0: off
-  double ema_decay = 0;    // 0: no EMA
+  double grad_clip = 0;              // largest 2-norm; 0: off
+  double ema_decay = 0;              // 0: no EMA
   float statistics_momentum = 0.1f;  // of the running statistics, PyTorch's sense
 };
 

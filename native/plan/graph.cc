@@ -87,8 +87,8 @@ class GraphBuilder {
     expect(x.c % s.groups == 0 && s.out % s.groups == 0, s, "groups do not divide the channels");
     parameter(s.name + ".weight", {s.out, x.c / s.groups, s.kernel, s.kernel});
     if (s.bias) parameter(s.name + ".bias", {s.out});
-    return {x.n, window_out(s, x.h, s.kernel, s.stride, s.padding, s.dilation), window_out(s, x.w, s.kernel, s.stride, s.padding, s.dilation),
-            s.out};
+    return {x.n, window_out(s, x.h, s.kernel, s.stride, s.padding, s.dilation),
+            window_out(s, x.w, s.kernel, s.stride, s.padding, s.dilation), s.out};
   }
 
   Shape batch_norm(const std::string& name, const Shape& x) {
@@ -105,7 +105,8 @@ class GraphBuilder {
     for (size_t m = 0; m < s.branches.size(); ++m) {
       const BranchSpec& b = s.branches[m];
       expect(b.kernel % 2 == 1, s, "a branch's kernel is even");
-      LayerSpec conv{.op = "conv2d", .name = s.name + ".paths." + std::to_string(m) + ".conv", .out = s.out, .kernel = b.kernel, .stride = s.stride};
+      LayerSpec conv{
+          .op = "conv2d", .name = s.name + ".paths." + std::to_string(m) + ".conv", .out = s.out, .kernel = b.kernel, .stride = s.stride};
       conv.padding = b.dilation * (b.kernel - 1) / 2;
       conv.dilation = b.dilation;
       conv.groups = b.groups;

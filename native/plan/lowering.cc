@@ -61,8 +61,7 @@ void Lowering::share_gradient(int layer, Ref ref) {
 }
 
 void Lowering::add_into(Ref target, Ref share, int64_t size, const std::string& name) {
-  step("add", name, table.add, PointwiseProblem{size}, size,
-       [=](const Memory& at) { return AddArgs{at(target), at(share), at(target)}; });
+  step("add", name, table.add, PointwiseProblem{size}, size, [=](const Memory& at) { return AddArgs{at(target), at(share), at(target)}; });
 }
 
 void Lowering::run() {

@@ -32,9 +32,9 @@ class Lowering {
 
   std::vector<Step> steps;
   std::vector<Value> values;
-  Ref input;                // the network's input
-  Ref output_gradient;      // of the last layer's output; none in inference
-  Ref input_gradient;       // block mode only
+  Ref input;            // the network's input
+  Ref output_gradient;  // of the last layer's output; none in inference
+  Ref input_gradient;   // block mode only
   bool training() const { return spec.mode != Mode::kInfer; }
 
   // ---- for lower/*.cc

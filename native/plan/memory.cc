@@ -9,7 +9,8 @@ int64_t lay_out(std::vector<Value>& values) {
   constexpr int64_t kAlign = 16;
   std::vector<int> order(values.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return values[static_cast<size_t>(a)].floats > values[static_cast<size_t>(b)].floats; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int a, int b) { return values[static_cast<size_t>(a)].floats > values[static_cast<size_t>(b)].floats; });
   std::vector<const Value*> placed;  // by offset
   int64_t end = 0;
   for (const int index : order) {
@@ -25,7 +26,8 @@ int64_t lay_out(std::vector<Value>& values) {
     }
     v.offset = at;
     end = std::max(end, at + size);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), &v, [](const Value* a, const Value* b) { return a->offset < b->offset; }), &v);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), &v, [](const Value* a, const Value* b) { return a->offset < b->offset; }),
+                  &v);
   }
   return end;
 }
@@ -37,10 +39,14 @@ float* Memory::operator()(const Ref& ref) const {
     return nullptr;
   }
   switch (ref.region) {
-    case Region::kValues: return tensor_values_ + ref.at;
-    case Region::kResults: return results_ + ref.at;
-    case Region::kLabels: return labels_ + ref.at;
-    default: return activations_ + (*values_)[static_cast<size_t>(ref.at)].offset;
+    case Region::kValues:
+      return tensor_values_ + ref.at;
+    case Region::kResults:
+      return results_ + ref.at;
+    case Region::kLabels:
+      return labels_ + ref.at;
+    default:
+      return activations_ + (*values_)[static_cast<size_t>(ref.at)].offset;
   }
 }
 

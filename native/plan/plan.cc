@@ -22,7 +22,8 @@ float statistics_momentum(const Graph& graph) {
   for (const Layer& layer : graph.layers) {
     if (layer.removed || (layer.spec.op != "batch_norm" && layer.spec.op != "sk_unit")) continue;
     if (momentum >= 0 && layer.spec.momentum != momentum) {
-      throw Error("ERR_SKNET_MODEL", "layer " + layer.spec.name + ": all batch norms of a model share one momentum").with_tensor(layer.spec.name);
+      throw Error("ERR_SKNET_MODEL", "layer " + layer.spec.name + ": all batch norms of a model share one momentum")
+          .with_tensor(layer.spec.name);
     }
     momentum = layer.spec.momentum;
   }
@@ -113,10 +114,14 @@ void Plan::lay_out() {
 
 float* Plan::section(Section section, const Tensor& tensor) {
   switch (section) {
-    case Section::kValue: return tensor_values_ + tensor.offset;
-    case Section::kGradient: return spec_.mode == Mode::kInfer ? nullptr : results_ + tensor.offset;
-    case Section::kMomentum: return momentum_ == nullptr || tensor.buffer ? nullptr : momentum_ + tensor.offset;
-    case Section::kEma: break;
+    case Section::kValue:
+      return tensor_values_ + tensor.offset;
+    case Section::kGradient:
+      return spec_.mode == Mode::kInfer ? nullptr : results_ + tensor.offset;
+    case Section::kMomentum:
+      return momentum_ == nullptr || tensor.buffer ? nullptr : momentum_ + tensor.offset;
+    case Section::kEma:
+      break;
   }
   return ema_ == nullptr ? nullptr : ema_ + tensor.offset;
 }
@@ -162,8 +167,10 @@ Plan::TrainOutcome Plan::train(const float* images, const int32_t* labels, float
   }
   tree.finish(results_, spec_.shards);
   const float* totals = results_ + totals_at_;
-  TrainOutcome outcome{.totals = {totals[0] / static_cast<double>(batch()), static_cast<int64_t>(totals[1]), static_cast<int64_t>(totals[2])}};
-  const optim::UpdateOutcome update = update_->run(exec_, {tensor_values_, results_, momentum_, ema_}, lr, spec_.shards, std::isfinite(totals[0]));
+  TrainOutcome outcome{
+      .totals = {totals[0] / static_cast<double>(batch()), static_cast<int64_t>(totals[1]), static_cast<int64_t>(totals[2])}};
+  const optim::UpdateOutcome update =
+      update_->run(exec_, {tensor_values_, results_, momentum_, ema_}, lr, spec_.shards, std::isfinite(totals[0]));
   outcome.gradient_norm = update.gradient_norm;
   outcome.finite = update.finite;
   return outcome;

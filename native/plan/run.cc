@@ -46,7 +46,8 @@ void take(TrainChunk& chunk, const Plan::TrainOutcome& outcome, double seconds, 
 
 }  // namespace
 
-TrainChunk train_steps(Plan& plan, BatchSource& source, const std::vector<double>& lrs, double budget_seconds, const std::atomic<bool>& cancel) {
+TrainChunk train_steps(Plan& plan, BatchSource& source, const std::vector<double>& lrs, double budget_seconds,
+                       const std::atomic<bool>& cancel) {
   check_size(plan, source);
   TrainChunk chunk;
   const Clock::time_point start = Clock::now();

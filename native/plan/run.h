@@ -24,7 +24,8 @@ struct TrainChunk {
 };
 
 // Up to lrs.size() steps; fewer when `budget_seconds` is over, the source ends, `cancel` is set or a number is not finite.
-TrainChunk train_steps(Plan& plan, BatchSource& source, const std::vector<double>& lrs, double budget_seconds, const std::atomic<bool>& cancel);
+TrainChunk train_steps(Plan& plan, BatchSource& source, const std::vector<double>& lrs, double budget_seconds,
+                       const std::atomic<bool>& cancel);
 
 // One step on the caller's batch.
 TrainChunk train_batch(Plan& plan, const float* images, const int32_t* labels, double lr);

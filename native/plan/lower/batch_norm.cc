@@ -8,28 +8,29 @@ BatchNormSaved batch_norm_forward(Lowering& low, const std::string& name, const 
   const int64_t flops = 4 * p.rows * p.c;
   if (!low.training()) {
     const Ref mean = low.weight(name + ".running_mean"), var = low.weight(name + ".running_var");
-    low.step("batch_norm_inference", name, low.table.batch_norm_inference, p, flops, [=](const Memory& at) {
-      return BatchNormInferenceArgs{at(x), at(gamma), at(beta), at(mean), at(var), at(residual), at(y)};
-    });
+    low.step("batch_norm_inference", name, low.table.batch_norm_inference, p, flops,
+             [=](const Memory& at) { return BatchNormInferenceArgs{at(x), at(gamma), at(beta), at(mean), at(var), at(residual), at(y)}; });
     return {};
   }
   const BatchNormSaved saved{low.new_value(p.c), low.new_value(p.c)};
   const Ref batch_mean = low.result(name + ".running_mean"), batch_var = low.result(name + ".running_var");
   low.step("batch_norm_forward", name, low.table.batch_norm_forward, p, 2 * flops, [=](const Memory& at) {
-    return BatchNormForwardArgs{at(x), at(gamma), at(beta), at(residual), at(y), at(saved.mean), at(saved.invstd), at(batch_mean), at(batch_var)};
+    return BatchNormForwardArgs{at(x),          at(gamma),        at(beta),       at(residual), at(y),
+                                at(saved.mean), at(saved.invstd), at(batch_mean), at(batch_var)};
   });
   return saved;
 }
 
-void batch_norm_backward(Lowering& low, const std::string& name, const BatchNormProblem& p, const BatchNormSaved& saved, Ref x, Ref y, Ref dy,
-                         Ref dx, Lowering::Target dresidual) {
+void batch_norm_backward(Lowering& low, const std::string& name, const BatchNormProblem& p, const BatchNormSaved& saved, Ref x, Ref y,
+                         Ref dy, Ref dx, Lowering::Target dresidual) {
   const Ref gamma = low.weight(name + ".weight"), beta = low.weight(name + ".bias");
   const Ref dgamma = low.result(name + ".weight"), dbeta = low.result(name + ".bias");
   // The output is only needed for the mask behind a residual; not touching it otherwise lets its memory go.
   const Ref mask = p.relu && p.residual ? y : Ref{};
   low.step("batch_norm_backward", name, low.table.batch_norm_backward, p, 12 * p.rows * p.c, [=](const Memory& at) {
-    return BatchNormBackwardArgs{at(x),  at(mask),           at(dy),               at(gamma),  at(beta), at(saved.mean), at(saved.invstd),
-                                 at(dx), at(dresidual.ref), dresidual.accumulate, at(dgamma), at(dbeta)};
+    return BatchNormBackwardArgs{at(x),          at(mask),         at(dy), at(gamma),         at(beta),
+                                 at(saved.mean), at(saved.invstd), at(dx), at(dresidual.ref), dresidual.accumulate,
+                                 at(dgamma),     at(dbeta)};
   });
 }
 

@@ -19,7 +19,8 @@ void backward(Lowering& low, int index) {
   const Layer& layer = low.graph.layers[static_cast<size_t>(index)];
   const Ref x = low.output_of(layer.inputs[0]), gate = low.output_of(layer.inputs[1]), dy = low.gradient(index);
   const auto target = [&](int input) {
-    return low.needs_gradient(input) ? low.gradient_target(input) : Lowering::Target{low.new_value(low.graph.shape_of(input).size()), false};
+    return low.needs_gradient(input) ? low.gradient_target(input)
+                                     : Lowering::Target{low.new_value(low.graph.shape_of(input).size()), false};
   };
   const Lowering::Target dx = target(layer.inputs[0]), dgate = target(layer.inputs[1]);
   low.step("channel_scale_backward", layer.spec.name, low.table.channel_scale_backward, problem_of(layer), 3 * layer.shape.size(),

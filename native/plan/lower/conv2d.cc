@@ -27,8 +27,8 @@ namespace {
 Conv2dProblem problem_of(const Lowering& low, const Layer& layer) {
   const LayerSpec& s = layer.spec;
   const bool linear = s.op == "linear";
-  return conv2d_problem(low.graph.shape_of(layer.inputs[0]), layer.shape, linear ? 1 : s.kernel, linear ? 1 : s.stride, linear ? 0 : s.padding,
-                        linear ? 1 : s.dilation, linear ? 1 : s.groups);
+  return conv2d_problem(low.graph.shape_of(layer.inputs[0]), layer.shape, linear ? 1 : s.kernel, linear ? 1 : s.stride,
+                        linear ? 0 : s.padding, linear ? 1 : s.dilation, linear ? 1 : s.groups);
 }
 
 void forward(Lowering& low, int index) {
@@ -47,7 +47,8 @@ void backward(Lowering& low, int index) {
   const Ref dy = low.gradient(index);
   conv2d_backward_weight(low, name, p, low.output_of(layer.inputs[0]), dy, low.result(name + ".weight"),
                          layer.spec.bias ? low.result(name + ".bias") : Ref{});
-  if (low.needs_gradient(layer.inputs[0])) conv2d_backward_data(low, name, p, dy, low.weight(name + ".weight"), low.gradient_target(layer.inputs[0]));
+  if (low.needs_gradient(layer.inputs[0]))
+    conv2d_backward_data(low, name, p, dy, low.weight(name + ".weight"), low.gradient_target(layer.inputs[0]));
 }
 
 }  // namespace

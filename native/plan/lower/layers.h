@@ -36,7 +36,7 @@ struct BatchNormSaved {
 };
 // `name` owns the tensors <name>.weight and so on. y = relu?(bn(x) + residual?).
 BatchNormSaved batch_norm_forward(Lowering& low, const std::string& name, const BatchNormProblem& p, Ref x, Ref residual, Ref y);
-void batch_norm_backward(Lowering& low, const std::string& name, const BatchNormProblem& p, const BatchNormSaved& saved, Ref x, Ref y, Ref dy,
-                         Ref dx, Lowering::Target dresidual);
+void batch_norm_backward(Lowering& low, const std::string& name, const BatchNormProblem& p, const BatchNormSaved& saved, Ref x, Ref y,
+                         Ref dy, Ref dx, Lowering::Target dresidual);
 
 }  // namespace sknet::plan

@@ -4,7 +4,8 @@
 namespace sknet::plan {
 
 void copy(Lowering& low, Ref from, Ref to, int64_t size) {
-  low.step("copy", "gradient", low.table.copy, PointwiseProblem{size}, 0, [=](const Memory& at) { return PointwiseForwardArgs{at(from), at(to)}; });
+  low.step("copy", "gradient", low.table.copy, PointwiseProblem{size}, 0,
+           [=](const Memory& at) { return PointwiseForwardArgs{at(from), at(to)}; });
 }
 
 namespace {

@@ -153,7 +153,8 @@ Ref attention_backward(Lowering& low, const Unit& unit, const std::vector<Ref>& 
   conv2d_backward_weight(low, select, unit.select, kept[kNormed], dlogits, low.result(select + ".weight"), {});
   const Ref dnormed = fresh(unit.d), dreduced = fresh(unit.d), ds = fresh(unit.c);
   conv2d_backward_data(low, select, unit.select, dlogits, low.weight(select + ".weight"), {dnormed, false});
-  batch_norm_backward(low, unit.attn(".bn"), unit.norm, {kept[kNormMean], kept[kNormInvstd]}, kept[kReduced], kept[kNormed], dnormed, dreduced, {});
+  batch_norm_backward(low, unit.attn(".bn"), unit.norm, {kept[kNormMean], kept[kNormInvstd]}, kept[kReduced], kept[kNormed], dnormed,
+                      dreduced, {});
   conv2d_backward_weight(low, reduce, unit.reduce, kept[kPooled], dreduced, low.result(reduce + ".weight"), {});
   conv2d_backward_data(low, reduce, unit.reduce, dreduced, low.weight(reduce + ".weight"), {ds, false});
   return ds;
@@ -166,8 +167,8 @@ void backward(Lowering& low, int index) {
   const int64_t per_image = static_cast<int64_t>(unit.branches) * unit.c * unit.n;
   const Ref dv_mask = low.new_value(per_image), dv_mask_u = low.new_value(per_image);
   const Ref dlogits = unit.d > 0 ? low.new_value(per_image) : Ref{};
-  low.step("sk_select_backward", unit.layer.spec.name, low.table.sk_select_backward, SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c},
-           5 * unit.branches * unit.size, [=](const Memory& at) {
+  low.step("sk_select_backward", unit.layer.spec.name, low.table.sk_select_backward,
+           SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c}, 5 * unit.branches * unit.size, [=](const Memory& at) {
              SkSelectBackwardArgs a{};
              for (int m = 0; m < unit.branches; ++m) a.u[m] = at(kept[static_cast<size_t>(kU + m)]);
              a.scale = at(kept[kScale]);
