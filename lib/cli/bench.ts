@@ -4,7 +4,7 @@ import type { Model } from '../model/model.js'
 import { createModel } from '../model/registry.js'
 import { awaitNative, callNative, type Plan } from '../native.js'
 import { checkOptions, resolveOptions } from '../train/options.js'
-import { inferencePlan, threadCount, trainPlan, writeTensors } from '../train/plans.js'
+import { checkMemory, inferencePlan, threadCount, trainPlan, writeTensors } from '../train/plans.js'
 import type { Command } from './command.js'
 import { choice, wholeNumber } from './numbers.js'
 
@@ -80,6 +80,7 @@ async function bench(model: Model, options: BenchOptions): Promise<BenchResult> 
   const { mode, batch, size, threads, steps, warmup } = options
   const plan = mode === 'train' ? trainPlan(model, trainOptions(options), size) : inferencePlan(model, size, batch, threads)
   try {
+    checkMemory([callNative(() => plan.memory())], batch)
     await writeTensors(plan, 'value', model.weights())
     const step = stepper(plan, model, options)
     for (let i = 0; i < warmup; i++) await step()

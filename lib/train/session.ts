@@ -6,29 +6,20 @@ import { copyAsBest, pruneCheckpoints, writeCheckpoint } from '../checkpoint/che
 import { SknetError } from '../errors.js'
 import { awaitNative, callNative, type Loader, type Plan, type TrainChunk } from '../native.js'
 import { judgedSection } from '../optim/ema.js'
-import { learningRate, learningRates, totalSteps, type Schedule } from '../optim/schedule.js'
+import { learningRates, type Schedule } from '../optim/schedule.js'
 import { abortError, cancellable } from './abort.js'
 import { badSampleLimit, badSampleWarning, checkBadSamples, newBadSamples } from './bad-samples.js'
 import { evaluationLoader, runEvaluation } from './evaluate.js'
-import type {
-  CheckpointEvent,
-  EndEvent,
-  EpochEvent,
-  Scores,
-  StartEvent,
-  StepEvent,
-  TrainEvent,
-  TrainResult,
-  WarningEvent,
-} from './events.js'
+import type { CheckpointEvent, EndEvent, Scores, StartEvent, TrainEvent, TrainResult, WarningEvent } from './events.js'
 import type { Session } from './finished.js'
 import { trainLoop, type LoopHooks, type StopReason } from './loop.js'
-import { addChunk, emptySums, epochMeans, rate } from './metrics.js'
+import { addChunk, emptySums } from './metrics.js'
 import type { TrainOptions } from './option-types.js'
 import { readTensors } from './plans.js'
 import type { EvaluationSetup } from './views.js'
 import { addResult, logEvents, type RunFolder } from './run-folder.js'
 import type { RunIdentity, RunState } from './state.js'
+import { epochEvent, resultOf, stepEvent } from './tell.js'
 import type { Model } from '../model/model.js'
 
 export interface SessionParts {
@@ -111,7 +102,9 @@ export class TrainSession implements LoopHooks, Session {
   }
 
   async *onSteps(chunk: TrainChunk): AsyncGenerator<TrainEvent> {
-    const steps = Array.from({ length: chunk.steps }, (_, i) => this.#stepEvent(chunk, i))
+    const steps = Array.from({ length: chunk.steps }, (_, i) =>
+      stepEvent(this.state, this.#parts.schedule, this.#parts.options.batchSize, chunk, i),
+    )
     const sums = addChunk(this.state.sums, chunk, this.#parts.options.batchSize)
     const seconds = this.state.seconds + sums.seconds - this.state.sums.seconds
     const [step, cursor] = [this.state.step + chunk.steps, this.state.cursor + chunk.steps]
@@ -141,7 +134,7 @@ export class TrainSession implements LoopHooks, Session {
     yield* this.#tell(scores?.warnings ?? [])
     if (this.state.badSamples.length > this.#badLimit) yield* this.#onTooManyBad()
 
-    const epoch = this.#epochEvent(scores)
+    const epoch = epochEvent(this.state, this.#parts.schedule, scores)
     const best = epoch.best ? { top1: epoch.top1!, epoch: epoch.epoch, step: epoch.step } : this.state.best
     this.state = { ...this.state, epoch: epoch.epoch, cursor: 0, sums: emptySums(), lastEpoch: epoch, best }
     const finished = epoch.epoch === this.epochs
@@ -199,23 +192,6 @@ export class TrainSession implements LoopHooks, Session {
     return every === '1ep' ? Infinity : every - (this.state.step % every)
   }
 
-  #stepEvent(chunk: TrainChunk, i: number): StepEvent {
-    const { schedule, options } = this.#parts
-    const seconds = chunk.seconds[i]!
-    return {
-      type: 'step',
-      epoch: this.state.epoch + 1,
-      step: this.state.step + i + 1,
-      loss: chunk.loss[i]!,
-      accuracy: chunk.correct[i]! / options.batchSize,
-      lr: learningRate(schedule, this.state.step + i),
-      gradNorm: chunk.gradNorm[i]!,
-      seconds,
-      waitSeconds: chunk.waitSeconds[i]!,
-      imagesPerSecond: rate(options.batchSize, seconds),
-    }
-  }
-
   #countBad(bad: TrainChunk['bad'], split: 'train' | 'val'): WarningEvent[] {
     const fresh = newBadSamples(this.state.badSamples, bad, split)
     if (fresh.length > 0) this.state = { ...this.state, badSamples: [...this.state.badSamples, ...fresh] }
@@ -254,26 +230,6 @@ export class TrainSession implements LoopHooks, Session {
     return { judged: judged.scores, raw, warnings: signal.aborted ? [] : this.#countBad(judged.bad, 'val') }
   }
 
-  #epochEvent(scores: { judged: Scores; raw: Scores | null } | null): EpochEvent {
-    const { schedule } = this.#parts
-    const { sums, step, epoch, best } = this.state
-    const top1 = scores?.judged.top1 ?? null
-    return {
-      type: 'epoch',
-      epoch: epoch + 1,
-      step,
-      lr: learningRate(schedule, step - 1),
-      ...epochMeans(sums),
-      top1,
-      top5: scores?.judged.top5 ?? null,
-      valLoss: scores?.judged.loss ?? null,
-      raw: scores?.raw ?? null,
-      best: top1 !== null && (best === null || top1 > best.top1),
-      seconds: sums.seconds,
-      waitSeconds: sums.waitSeconds,
-    }
-  }
-
   /** Writes the state as it is; nothing without a run folder. */
   async #save(best: boolean): Promise<CheckpointEvent[]> {
     const { folder, model, plan, options, identity, versions } = this.#parts
@@ -295,27 +251,7 @@ export class TrainSession implements LoopHooks, Session {
   }
 
   #result(stopped: TrainResult['stopped']): TrainResult {
-    const { start, options } = this.#parts
-    const { step, epoch, loss, lastEpoch, best, badSamples, seconds } = this.state
-    return {
-      run: start.run,
-      model: start.model,
-      params: start.params,
-      classes: start.classes,
-      epochs: epoch,
-      steps: step,
-      totalSteps: totalSteps(this.#parts.schedule),
-      stopped,
-      loss,
-      top1: lastEpoch?.top1 ?? null,
-      top5: lastEpoch?.top5 ?? null,
-      valLoss: lastEpoch?.valLoss ?? null,
-      best: best === null ? null : { top1: best.top1, epoch: best.epoch },
-      badSamples: badSamples.length,
-      seconds,
-      imagesPerSecond: rate(step * options.batchSize, seconds),
-      checkpoint: null,
-    }
+    return resultOf(this.state, this.#parts.start, this.#parts.schedule, stopped)
   }
 
   #endEvent(result: TrainResult): EndEvent {
