@@ -6,6 +6,13 @@ function norm(n: number, h: number, w: number, c: number): LayerCase {
   return { name: `${n}x${h}x${w}x${c}`, input: [n, h, w, c], layers: [l.batchNorm('bn', 'input')] }
 }
 
+/** A mean far from zero: the variance must not come from a difference of large sums. */
+function shifted(n: number, h: number, w: number, c: number, mean: number): LayerCase {
+  const plain = norm(n, h, w, c)
+  // The mean itself is rounded to float32, which shifts every normalised value by up to mean * 2^-24.
+  return { ...plain, name: `${plain.name}, mean ${mean}`, mean, factor: 8 + mean }
+}
+
 /** What the fusion pass makes one op of. */
 function normRelu(n: number, h: number, w: number, c: number): LayerCase {
   const layers = [l.conv2d('conv', 'input', c), l.batchNorm('bn', 'conv'), l.relu('relu', 'bn')]
@@ -47,6 +54,8 @@ describeLayers(
     norm(5, 8, 8, 64),
     norm(3, 5, 3, 130),
     norm(4, 16, 16, 3),
+    shifted(3, 7, 5, 17, 100),
+    shifted(4, 9, 8, 33, 1000),
     normRelu(2, 5, 7, 33),
     normAddRelu(3, 7, 5, 17),
     twoNorms(2, 6, 5, 12),

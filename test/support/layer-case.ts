@@ -11,6 +11,8 @@ export interface LayerCase {
   input: Shape4
   /** Of the tolerance, where a case is worse conditioned than most (compare.ts). */
   factor?: number
+  /** Mean of the input's normal numbers; their standard deviation is 1. */
+  mean?: number
 }
 
 /** Everything one run starts from, and the float64 results. All values are exact in float32. */
@@ -46,7 +48,14 @@ export function drawCase(c: LayerCase, margin = 1e-5): DrawnCase {
   for (let attempt = 0; attempt < 50; attempt++) {
     const r = random(seedOf(c.name) + attempt)
     const tensors = new Map(infos.map((info) => [info.name, drawTensor(info, r)]))
-    const x = tensor(c.input, r.normals(c.input.reduce((a, b) => a * b, 1)))
+    const x = tensor(
+      c.input,
+      r.normals(
+        c.input.reduce((a, b) => a * b, 1),
+        1,
+        c.mean,
+      ),
+    )
     const gy = tensor(output, r.normals(output.reduce((a, b) => a * b, 1)))
     const run = runNetwork(c.layers, x, tensors, true)
     if (run.margin < margin) continue
