@@ -15,7 +15,7 @@ describe('e2e: commands', function () {
     const run = join(folder.path(), 'demo')
     const first = await sknet('demo', '--max-steps', '3', '--seed', '1', '--run', run, '--json')
     expect(first.code).to.equal(0)
-    expect(first.last).to.include({ type: 'result', model: 'sknet_tiny_cifar', steps: 3, stopped: 'maxSteps' })
+    expect(first.last).to.include({ type: 'result', model: 'sknet_tiny_cifar', params: 320874, steps: 3, stopped: 'maxSteps' })
     expect(await readdir(join(run, 'checkpoints'))).to.deep.equal(['step-00000003'])
     const second = await sknet('demo', '--max-steps', '5', '--seed', '1', '--run', run, '--json')
     expect(second.events[0]!.resumed).to.include({ step: 3 })
@@ -101,7 +101,7 @@ describe('e2e: commands', function () {
     expect(predictions.map(({ path }) => path)).to.deep.equal(images)
     for (const { top, logits } of predictions) {
       expect(top).to.have.length(3)
-      expect(logits).to.have.length(5)
+      expect(logits).to.have.length(10)
       expect(top[0]!.index).to.equal(logits.indexOf(Math.max(...logits)))
       expect(top[0]!.label).to.match(/texture/)
     }
