@@ -1,6 +1,7 @@
 /**
  * ImageFolder: a folder a class, JPEG and PNG files in it (at any depth). The root holds `train/` and `val/`, or the class folders
- * themselves. Classes are the sorted folder names, files are sorted by path; names starting with a dot are ignored, as are other files.
+ * themselves, one of which may well be called `train` (a vehicle): beside other classes, what holds images and no folders is one. Classes are the
+ * sorted folder names, files are sorted by path; names starting with a dot are ignored, as are other files.
  */
 import { realpathSync } from 'node:fs'
 import type { Dirent } from 'node:fs'
@@ -44,13 +45,27 @@ export function imageFolder(dir: string, options?: ImageFolderOptions): Dataset 
   }
   if (split !== undefined) return openSplit(dir, toSplit(oneOf('split', split, splitNames)), settings)
   const train = openSplit(dir, 'train', settings)
-  return { train, val: isFolder(join(dir, 'val')) ? openSplit(dir, 'val', settings) : undefined }
+  return { train, val: splitFolders(dir).includes('val') ? openSplit(dir, 'val', settings) : undefined }
 }
 
 /** The splits a root has folders for; both for a root that holds the classes themselves. */
 export function folderSplits(dir: string): Split[] {
-  const found = (['train', 'val'] as const).filter((split) => isFolder(join(dir, split)))
+  const found = splitFolders(dir)
   return found.length === 0 ? ['train', 'val'] : found
+}
+
+/** Which of train/ and val/ are splits; none where the one that is there is a class among others. */
+function splitFolders(dir: string): Split[] {
+  const found = (['train', 'val'] as const).filter((split) => isFolder(join(dir, split)))
+  const [only] = found
+  if (found.length !== 1 || only === undefined || !holdsImagesOnly(join(dir, only))) return found
+  const others = readFolder(dir).filter(({ name }) => name !== only && !name.startsWith('.'))
+  return others.some(({ name }) => isFolder(join(dir, name))) ? [] : found
+}
+
+function holdsImagesOnly(folder: string): boolean {
+  const entries = readFolder(folder).filter((entry) => !entry.name.startsWith('.'))
+  return entries.some((entry) => imageName.test(entry.name)) && !entries.some((entry) => isFolder(join(folder, entry.name)))
 }
 
 interface Settings {
@@ -62,8 +77,8 @@ function openSplit(dir: string, split: Split, settings: Settings): Dataset {
   const root = splitRoot(dir, split)
   const warnings: string[] = []
   const folders = classFolders(root, settings, warnings)
-  const trainRoot = join(dir, 'train')
-  const classNames = split === 'val' && isFolder(trainRoot) ? classFolders(trainRoot, settings, []) : folders
+  const hasTrain = splitFolders(dir).includes('train')
+  const classNames = split === 'val' && hasTrain ? classFolders(join(dir, 'train'), settings, []) : folders
   const paths: string[] = []
   const labels: number[] = []
   for (const name of folders) {
@@ -90,10 +105,9 @@ function openSplit(dir: string, split: Split, settings: Settings): Dataset {
 }
 
 function splitRoot(dir: string, split: Split): string {
-  const own = join(dir, split)
-  if (isFolder(own)) return own
-  const other = split === 'train' ? 'val' : 'train'
-  if (isFolder(join(dir, other))) badData(dir, `${other}/ only`, `a folder ${split}/ with a folder a class`)
+  const found = splitFolders(dir)
+  if (found.includes(split)) return join(dir, split)
+  if (found.length > 0) badData(dir, `${found[0]!}/ only`, `a folder ${split}/ with a folder a class`)
   return dir
 }
 

@@ -46,12 +46,23 @@ describe('image folder', () => {
     expect(imageFolder(root, { split: 'test' }).split).to.equal('val')
   })
 
+  it('takes a folder named train or val that holds images itself for a class', () => {
+    const root = folder.files('vehicles', { 'bus/1.png': grey(1), 'train/1.png': grey(2), 'train/2.png': grey(2) })
+    expect(imageFolder(root, { split: 'val' })).to.include({ path: root, size: 3, classes: 2 })
+    expect(imageFolder(root).val).to.equal(undefined)
+    expect(Object.keys(detectDataset(root))).to.deep.equal(['kind', 'train', 'val'])
+    const both = folder.files('vehicles-split', { 'train/train/1.png': grey(1), 'train/bus/1.png': grey(1), 'val/train/1.png': grey(2) })
+    expect(Array.from(imageFolder(both).val!.labels())).to.deep.equal([1])
+  })
+
   const refused: [name: string, content: Record<string, string>, where: string, message: RegExp][] = [
     ['nothing in it', {}, '', /no class folders/],
     ['files only', { 'a.png': '' }, '', /no class folders/],
     ['a class folder without images', { 'a/1.png': '', 'b/notes.txt': '' }, 'b', /no images/],
     ['a class in val/ that train/ lacks', { 'train/a/1.png': '', 'val/a/1.png': '', 'val/c/1.png': '' }, 'val/c', /train\/ does not have/],
     ['val/ only, for training', { 'val/a/1.png': '' }, '', /val\/ only/],
+    ['images in train/ without classes', { 'train/1.png': '' }, 'train', /no class folders/],
+    ['images in train/ and val/ without classes', { 'train/1.png': '', 'val/2.png': '' }, 'train', /no class folders/],
     ['an empty train/', { 'train/x.txt': '', 'val/a/1.png': '' }, 'train', /no class folders/],
   ]
   for (const [name, content, where, message] of refused) {
