@@ -14,6 +14,7 @@ import { finishedSession, type Session } from './finished.js'
 import type { TrainOptions } from './option-types.js'
 import { checkMemory, inferencePlan, kernelChoices, threadCount, trainPlan, writeTensors } from './plans.js'
 import { findResumable, settleResumed, type Resumed } from './resume.js'
+import { lockRun } from './run-lock.js'
 import { clearRunFolder, describeRun, prepareRunFolder, runFolder, trimResults, type RunFolder } from './run-folder.js'
 import { TrainSession } from './session.js'
 import { dataIdentity, freshState, storedOptions, type RunIdentity } from './state.js'
@@ -33,18 +34,43 @@ export interface TrainerSettings {
   fresh: boolean
 }
 
+/** The run folder is locked from here until the session is closed. */
 export async function openSession(model: Model, settings: TrainerSettings, data: FitData): Promise<Session> {
-  const { options } = settings
-  const { train, val } = data
-  checkData(model, options, train, val)
-  const size = trainingSize(options, train)
-  const threads = threadCount(options.threads)
-  const schedule = scheduleOf(options, train)
-  const view = { transform: trainingView(train, options), threads }
-  const setup = val === null ? null : validationSetup(val, options, threads)
+  checkData(model, settings.options, data.train, data.val)
+  const views = viewsOf(settings.options, data)
+  if (settings.run === null) return openUnlocked(model, settings, data, views, null)
+  const folder = runFolder(settings.run)
+  await prepareRunFolder(folder)
+  const lock = await lockRun(folder)
+  try {
+    const session = await openUnlocked(model, settings, data, views, folder)
+    return {
+      events: () => session.events(),
+      close: (failed) => session.close(failed).finally(() => lock.release()),
+    }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
 
-  const folder = settings.run === null ? null : runFolder(settings.run)
-  if (folder !== null) await prepareRunFolder(folder)
+/** How the run looks at its data. Throws for options that do not fit it. */
+function viewsOf(options: TrainOptions, { train, val }: FitData) {
+  const threads = threadCount(options.threads)
+  const view = { transform: trainingView(train, options), threads }
+  return { size: trainingSize(options, train), threads, view, setup: val === null ? null : validationSetup(val, options, threads) }
+}
+
+async function openUnlocked(
+  model: Model,
+  settings: TrainerSettings,
+  data: FitData,
+  { size, threads, view, setup }: ReturnType<typeof viewsOf>,
+  folder: RunFolder | null,
+): Promise<Session> {
+  const { options } = settings
+  const { train } = data
+  const schedule = scheduleOf(options, train)
   const identity = identityOf(settings, train)
   const resumed = folder === null || settings.fresh ? null : await findResumable(folder, model, identity)
   const about = { size, threads, schedule, resumed }

@@ -116,10 +116,12 @@ function text(value: number | null): string {
   return value === null ? '' : String(value)
 }
 
-async function guarded<T>(path: string, what: string, work: () => Promise<T>): Promise<T> {
+/** Runs `work`; what it throws becomes ERR_SKNET_CHECKPOINT_IO with the path, unless it is an SknetError already. */
+export async function guarded<T>(path: string, what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (cause) {
+    if (cause instanceof SknetError) throw cause
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new SknetError('ERR_SKNET_CHECKPOINT_IO', `${what}: ${reason}`, { path, expected: 'a folder that can be written', cause })
   }

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cifarRecords, writeCifar } from './cifar-files.js'
-import { sknet, temporaryFolder } from './cli.js'
+import { sknet, start, temporaryFolder } from './cli.js'
 
 const photos = fileURLToPath(new URL('../../../shared/data/photos/train/', import.meta.url))
 
@@ -94,6 +94,24 @@ describe('e2e: bad input and its exit codes', function () {
     const data = await writeCifar(at('data'), { train: 32, val: 10 })
     await writeFile(at('file'), '')
     await refused(['train', '--data', data, '--run', at('file', 'run'), ...base], 7, 'ERR_SKNET_CHECKPOINT_IO', /cannot be written/)
+  })
+
+  it('a run that another process is working on: 2; after a kill it goes on', async () => {
+    const data = await writeCifar(at('data'), { train: 64, val: 10 })
+    const train = ['train', '--data', data, '--run', at('run'), ...base, '--epochs', '1000', '--set', 'checkpoint.every=1']
+    const first = start(train)
+    await first.seen(({ type }) => type === 'checkpoint')
+    await refused(train, 2, 'ERR_SKNET_RUN', new RegExp(`in use by process ${first.child.pid}`))
+    await refused([...train, '--fresh'], 2, 'ERR_SKNET_RUN', /in use/)
+    first.child.kill('SIGKILL')
+    await first.done
+    const second = start(train)
+    expect((await second.seen(({ type }) => type === 'start')).resumed)
+      .to.have.property('step')
+      .above(0)
+    second.child.kill('SIGTERM')
+    expect((await second.done).code).to.equal(143)
+    expect(await readdir(at('run'))).to.not.include('.lock')
   })
 
   it('checkpoints none of which is whole: 7, and --fresh helps', async () => {
