@@ -1,4 +1,5 @@
 /** What training and evaluation read: one split of a data set, as plain facts plus a native source opened on demand. */
+import { badOption, isObject } from '../check.js'
 import { SknetError } from '../errors.js'
 import { callNative } from '../native.js'
 import type { Source, SourceOptions, TransformOptions } from '../native.js'
@@ -77,6 +78,13 @@ export function createDataset(facts: Facts, source: () => SourceOptions): Datase
     dispose,
     [Symbol.asyncDispose]: () => Promise.resolve(dispose()),
   }
+}
+
+/** `value` as a data set, for functions that take one. Throws ERR_SKNET_OPTION. */
+export function asDataset(option: string, value: unknown): Dataset {
+  if (isObject(value) && typeof value.open === 'function' && typeof value.labels === 'function') return value as unknown as Dataset
+  const both = isObject(value) && 'train' in value && 'val' in value
+  return badOption(option, value, 'a data set such as cifar10() gives', both ? 'Take one of the two splits: .train or .val' : undefined)
 }
 
 function checkLabels({ kind, path, classes }: Facts, labels: Int32Array): void {

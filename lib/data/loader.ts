@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { badOption, boolean, integer, isObject, knownKeys, oneOf, optional } from '../check.js'
 import { awaitNative, callNative } from '../native.js'
 import type { BadSample, Loader, TransformOptions } from '../native.js'
+import { asDataset } from './dataset.js'
 import type { AugmentName, Dataset, Interpolation } from './dataset.js'
 import { augmentNames, evalTransform, trainTransform } from './presets.js'
 
@@ -69,6 +70,7 @@ const settingNames = [
  * batch, at break, return or throw. Options are checked here; data errors come from the iteration.
  */
 export function loader(dataset: Dataset, settings: LoaderSettings): AsyncIterable<LoaderBatch> {
+  asDataset('dataset', dataset)
   const { transform } = resolve(dataset, settings)
   return {
     async *[Symbol.asyncIterator]() {

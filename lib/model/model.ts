@@ -207,6 +207,11 @@ export function defineModel(spec: ModelSpec, options: ModelOptions = {}): Model 
   return new Model(spec, options)
 }
 
+/** `value` as a model, for functions that take one. Throws ERR_SKNET_OPTION. */
+export function asModel(value: unknown): Model {
+  return value instanceof Model ? value : badOption('model', value, 'a model such as createModel() or loadModel() gives')
+}
+
 function sizeOf(spec: ModelSpec, options: { size?: InputSize }): InputSize {
   const { size } = knownKeys('', options, ['size'])
   if (size === undefined) return spec.input.size

@@ -1,9 +1,9 @@
 /** Accuracy and loss of a model on a data set. */
 import { badOption, integer, knownKeys, list, oneOf, optional } from '../check.js'
-import type { Dataset } from '../data/dataset.js'
+import { asDataset, type Dataset } from '../data/dataset.js'
 import { openLoader } from '../data/loader.js'
 import { SknetError } from '../errors.js'
-import type { Model } from '../model/model.js'
+import { asModel, type Model } from '../model/model.js'
 import { awaitNative, callNative, type BadSample, type EvalTotals, type Loader, type Plan } from '../native.js'
 import { abortError, cancellable } from './abort.js'
 import { checkLabels } from './check-data.js'
@@ -43,8 +43,10 @@ export interface Evaluation {
  * @throws ERR_SKNET_OPTION, ERR_SKNET_DATA (labels beyond the model's classes, nothing readable), ERR_SKNET_OOM; AbortError when `signal` fires
  */
 export async function evaluate(model: Model, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+  const { spec } = asModel(model)
+  asDataset('dataset', dataset)
   const checked = checkEvaluateOptions(options)
-  checkLabels(dataset, model.spec.classes)
+  checkLabels(dataset, spec.classes)
   const threads = threadCount(checked.threads)
   const transform = modelView(model, dataset, checked.view)
   const batchSize = Math.min(checked.batchSize, dataset.size)

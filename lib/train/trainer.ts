@@ -1,8 +1,8 @@
 /** Trains a model: a whole run with fit, or single steps on batches of the caller's own. */
 import { badOption, describe, integer, isObject, knownKeys } from '../check.js'
-import type { Dataset } from '../data/dataset.js'
+import { asDataset, type Dataset } from '../data/dataset.js'
 import { SknetError } from '../errors.js'
-import type { Model } from '../model/model.js'
+import { asModel, type Model } from '../model/model.js'
 import { awaitNative, callNative, type MemoryReport, type Plan } from '../native.js'
 import type { TrainEvent } from './events.js'
 import type { Session } from './finished.js'
@@ -31,11 +31,15 @@ export interface FitOptions {
   maxSteps?: number
 }
 
+/** A batch of the caller's own, or one that loader() gave. */
 export interface StepBatch {
   /** NHWC, already normalised: batchSize x size x size x 3. */
   images: Float32Array
   labels: Int32Array | readonly number[]
 }
+
+/** What a batch of loader() has besides; it changes nothing. */
+const LOADER_KEYS = ['indices', 'bad', 'shape'] as const
 
 /** Names beside the option paths that a configuration may hold. */
 const OWN_OPTIONS = ['recipe', 'run', 'fresh'] as const
@@ -53,8 +57,8 @@ export class Trainer {
   /** @throws ERR_SKNET_OPTION or ERR_SKNET_DEVICE, before anything is allocated */
   constructor(model: Model, options: TrainerOptions = {}) {
     const { recipe, run, fresh, ...rest } = checkTrainerOptions(options)
+    this.model = asModel(model)
     const chosen = recipe ?? defaultRecipe(model.spec.input.size)
-    this.model = model
     this.recipe = chosen.name
     this.options = resolveOptions([checkOptions(chosen.options), checkOptions(rest, OWN_OPTIONS)])
     this.#settings = { options: this.options, recipe: chosen.name, run, fresh }
@@ -208,20 +212,15 @@ function checkFitOptions(options: FitOptions, closing: AbortSignal): FitData {
   const { train, val, signal, maxSteps } = knownKeys('fit', options, ['train', 'val', 'signal', 'maxSteps'])
   if (signal !== undefined && !(signal instanceof AbortSignal)) badOption('fit.signal', describe(signal), 'an AbortSignal')
   return {
-    train: checkDataset('fit.train', train),
-    val: val === undefined || val === null ? null : checkDataset('fit.val', val),
+    train: asDataset('fit.train', train),
+    val: val === undefined || val === null ? null : asDataset('fit.val', val),
     signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
     maxSteps: maxSteps === undefined ? Infinity : integer('fit.maxSteps', maxSteps),
   }
 }
 
-function checkDataset(option: string, value: unknown): Dataset {
-  if (isObject(value) && typeof value.open === 'function' && typeof value.labels === 'function') return value as unknown as Dataset
-  return badOption(option, value, 'a data set such as cifar10() gives')
-}
-
 function checkBatch(batch: StepBatch, batchSize: number, size: number, spec: Model['spec']): { images: Float32Array; labels: Int32Array } {
-  const { images, labels } = knownKeys('batch', batch, ['images', 'labels'])
+  const { images, labels } = knownKeys('batch', batch, ['images', 'labels', ...LOADER_KEYS])
   const wanted = batchSize * size * size * spec.input.channels
   if (!(images instanceof Float32Array) || images.length !== wanted) {
     return badOption(

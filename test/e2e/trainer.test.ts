@@ -7,6 +7,7 @@ import {
   createModel,
   evaluate,
   fromArrays,
+  loader,
   recipes,
   SknetError,
   synthetic,
@@ -59,6 +60,21 @@ describe('e2e: trainer', function () {
     expect(judged).to.include({ top1: end.top1, top5: 1, images: 24 })
     expect(judged.loss).to.be.closeTo(end.valLoss!, 1e-6)
     expect(model.classNames).to.deep.equal(train.classNames)
+  })
+
+  it('says so when evaluate or loader get no model or no data set', async () => {
+    const splits = synthetic({ classes: 4, size: 16, count: 8 })
+    const refused = [
+      [evaluate({} as never, splits.val), /^model is \{\}; expected a model/],
+      [evaluate(tiny(), splits as never), /^dataset is .*Take one of the two splits: \.train or \.val$/],
+      [evaluate(tiny(), 'cifar' as never), /^dataset is 'cifar'; expected a data set/],
+    ] as const
+    for (const [work, words] of refused) {
+      const error = await failure(work)
+      expect(error).to.have.property('code', 'ERR_SKNET_OPTION')
+      expect(error.message).to.match(words)
+    }
+    expect(() => loader(splits as never, { batchSize: 2 })).to.throw(SknetError, /\.train or \.val$/)
   })
 
   it('gives the same bits twice, and on one thread and two', async () => {
@@ -206,6 +222,15 @@ describe('e2e: trainer', function () {
       expect(bytesOf(own.model).equals(before)).to.equal(false)
     })
 
+    it('takes the batches of a loader as they are', async () => {
+      const trainer = new Trainer(tiny(), options({ data: { size: 16 } }))
+      const losses: number[] = []
+      for await (const batch of loader(images('train', 48), { batchSize: 16, seed: 1 })) losses.push(await trainer.step(batch))
+      expect(losses).to.have.length(3)
+      expect(losses.every((loss) => loss > 0 && loss < 10)).to.equal(true)
+      trainer.dispose()
+    })
+
     it('refuses what does not fit', async () => {
       await using own = trainer()
       const { images: x, labels } = batch()
@@ -300,6 +325,9 @@ describe('e2e: trainer', function () {
         { learningRate: 1 },
       ]) {
         expect(code(bad), JSON.stringify(bad)).to.equal('ERR_SKNET_OPTION')
+      }
+      for (const bad of [undefined, {}, 'sknet50', createModel]) {
+        expect(() => new Trainer(bad as never, options())).to.throw(SknetError, /^model is .*; expected a model such as/)
       }
       expect(code({ device: 'cuda' })).to.equal('ERR_SKNET_DEVICE')
     })
