@@ -32,7 +32,11 @@ const SLICE = 500
 
 export function formatError(file: string | undefined, message: string, details: SknetErrorDetails = {}): SknetError {
   const where = file ?? 'safetensors data'
-  return new SknetError('ERR_SKNET_FORMAT', `${where}: ${message}`, { ...(file === undefined ? {} : { path: file }), ...details })
+  const expected = details.expected === undefined || message.includes('expected') ? '' : `; expected ${details.expected}`
+  return new SknetError('ERR_SKNET_FORMAT', `${where}: ${message}${expected}`, {
+    ...(file === undefined ? {} : { path: file }),
+    ...details,
+  })
 }
 
 /** Checks the header's length field against the size of the file; returns the bytes of the header. */

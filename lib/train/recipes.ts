@@ -1,7 +1,7 @@
 /**
  * Training recipes as data, each with its source. `recipes.large({ epochs: 10 })` is the recipe with something changed.
  */
-import { badOption, isObject } from '../check.js'
+import { badOption, didYouMean, isObject } from '../check.js'
 import { checkOptions, nest, type OptionValues } from './options.js'
 import type { PartialTrainOptions } from './option-types.js'
 
@@ -77,7 +77,8 @@ export function defaultRecipe(inputSize: number): Recipe {
 export function checkRecipe(recipe: unknown): Recipe {
   if (typeof recipe === 'string') {
     if (Object.hasOwn(recipesByName, recipe)) return recipesByName[recipe as RecipeName]()
-    return badOption('recipe', recipe, `one of ${Object.keys(recipesByName).join(', ')}`)
+    const names = Object.keys(recipesByName)
+    return badOption('recipe', recipe, `one of ${names.join(', ')}`, didYouMean(recipe, names))
   }
   if (!isObject(recipe) || typeof recipe.name !== 'string' || !isObject(recipe.options)) {
     return badOption('recipe', recipe, 'a recipe such as recipes.large(), or its name')

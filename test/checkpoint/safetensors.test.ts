@@ -146,6 +146,7 @@ describe('the safetensors reader', () => {
   it('names file, tensor, what was got and what is expected', async () => {
     const error = await rejected(() => readSafetensorsFile(one('"dtype":"F32","shape":[2],"data_offsets":[0,4]'), 'w.safetensors'))
     expect(error).to.include({ path: 'w.safetensors', tensor: 'a', got: 4, expected: '8 bytes' })
+    expect(error.message).to.match(/^w\.safetensors: a: .*; expected 8 bytes$/)
   })
 
   it('judges every case of the shared corpus as its manifest says', async function () {
