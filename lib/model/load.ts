@@ -17,7 +17,7 @@ import { checkSpec } from './validate.js'
 export interface LoadOptions {
   /** A model's name; needed for a file that carries no spec, such as one of timm's. */
   arch?: string
-  /** Classes of the head; default: the stored model's, else the named model's. */
+  /** Classes of the head; default: those of the stored one. */
   classes?: number
   /** 'replace': where the stored head has other classes, the model's starts fresh. Default 'keep': that is an error. */
   head?: 'keep' | 'replace'
@@ -65,9 +65,17 @@ function chooseSpec(stored: StoredModel, arch: string | undefined, classes: numb
       expected,
     })
   }
-  const spec =
-    own !== null && (arch === undefined || own.arch === arch) ? own : specOf(arch!, classes === undefined ? {} : { classes }, 'arch')
-  return classes === undefined || classes === spec.classes ? spec : withClasses(spec, classes)
+  const spec = own !== null && (arch === undefined || own.arch === arch) ? own : specOf(arch!, {}, 'arch')
+  const wanted = classes ?? storedClasses(stored, spec)
+  return wanted === spec.classes ? spec : withClasses(spec, wanted)
+}
+
+/** Rows of the stored head where it is one for this network, else the network's own classes. */
+function storedClasses({ tensors }: StoredModel, spec: ModelSpec): number {
+  const { name } = spec.layers.at(-1)!
+  const [weight, bias] = [tensors.get(`${name}.weight`), tensors.get(`${name}.bias`)]
+  const rows = weight?.shape[0]
+  return rows !== undefined && rows >= 1 && bias?.shape.join() === String(rows) ? rows : spec.classes
 }
 
 /** The same network with another head. */

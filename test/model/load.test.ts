@@ -171,6 +171,14 @@ describe('saving and loading', () => {
     expect(report).to.deep.include({ missing: ['bn1.bias'], unexpected: ['extra'] })
   })
 
+  it('takes the number of classes from the stored head', async () => {
+    const other = createModel('sknet_tiny_cifar', { classes: 7, seed: 2 })
+    const file = await foreign('seven.safetensors', () => undefined, other)
+    const loaded = await loadModel(file, { arch: 'sknet_tiny_cifar' })
+    expect(loaded.spec.classes).to.equal(7)
+    expect(loaded.weights().get('fc.weight')).to.deep.equal(other.weights().get('fc.weight'))
+  })
+
   it('replaces the head where asked to', async () => {
     await model.save(path('three.safetensors'))
     const error = await rejected(() => loadModel(path('three.safetensors'), { classes: 7 }))
