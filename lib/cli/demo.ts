@@ -24,6 +24,7 @@ export const demoCommand: Command = {
     seed: { kind: 'number', value: 'S', about: 'decides weights, images and order; default 0' },
     threads: { kind: 'number', value: 'T', about: 'native threads; default: all' },
     run: { kind: 'text', value: 'DIR', about: `run folder, resumed where it holds this run; default: ${DEFAULT_RUN}, anew each time` },
+    fresh: { kind: 'switch', about: 'remove the run in the folder and start anew' },
   },
   run: async (args, output) => {
     const seed = wholeNumber(args, 'seed', 0, { min: 0, max: 2 ** 52 - 1 })
@@ -34,7 +35,7 @@ export const demoCommand: Command = {
     const run = args.text('run') ?? DEFAULT_RUN
     const model = createModel('sknet_tiny_cifar', { classes: train.classes, seed })
     const recipe = recipes.cifar(RECIPE)
-    const trainer = new Trainer(model, { recipe, run, seed, fresh: !args.has('run'), ...threads })
+    const trainer = new Trainer(model, { recipe, run, seed, fresh: args.has('fresh') || !args.has('run'), ...threads })
     const { code, end } = await runTraining(trainer, { train, val, ...maxSteps }, output)
     if (code === 0 && end !== null) {
       output.say('')

@@ -4,7 +4,8 @@ import { loadModel } from '../model/load.js'
 import { evaluate, type EvaluateOptions } from '../train/evaluate.js'
 import { usageError, type Command } from './command.js'
 import { choice, wholeNumber } from './numbers.js'
-import { duration, percent } from './progress.js'
+import { warnSkipped } from './output.js'
+import { percent, shortDuration } from './progress.js'
 
 export const evalCommand: Command = {
   name: 'eval',
@@ -35,10 +36,11 @@ export const evalCommand: Command = {
     }
     const { val } = detectDataset(data, {}, ['val'])
     const model = await loadModel(weights, args.has('arch') ? { arch: args.text('arch')! } : {})
+    warnSkipped(model, output)
     const { bad, ...result } = await evaluate(model, val!, options)
     for (const { path, reason } of bad) output.warn(`warning: ${path}: ${reason}`)
     output.say(`${model.spec.arch}: top-1 ${percent(result.top1)}, top-5 ${percent(result.top5)}, loss ${result.loss.toFixed(4)}`)
-    output.say(`${result.images} images in ${duration(result.seconds)}, ${bad.length} could not be read`)
+    output.say(`${result.images} images in ${shortDuration(result.seconds)}, ${bad.length} could not be read`)
     output.emit({ type: 'result', model: model.spec.arch, ...result, bad })
     return 0
   },

@@ -3,6 +3,7 @@
  * error; without it people's text is on standard output. Progress is rewritten in place on a terminal only.
  */
 import { SknetError } from '../errors.js'
+import type { Model } from '../model/model.js'
 
 export interface Output {
   json: boolean
@@ -48,7 +49,8 @@ export function createOutput(json: boolean, sinks: { out: Sink; err: Sink } = { 
     warn: (text) => line(sinks.err, text),
     progress: (text) => {
       if (!live) return
-      people.write(`${clear()}${text.slice(0, (people.columns ?? 120) - 1)}`)
+      // Some pseudo-terminals say 0 columns.
+      people.write(`${clear()}${text.slice(0, (people.columns || 120) - 1)}`)
       pending = true
     },
     bold: (text) => (colour ? `\x1b[1m${text}\x1b[0m` : text),
@@ -59,7 +61,8 @@ export function createOutput(json: boolean, sinks: { out: Sink; err: Sink } = { 
 /** Tells of an error, once for people and once for programs, and gives the exit code of its cause. */
 export function reportError(error: unknown, output: Output): number {
   if (error instanceof SknetError) {
-    output.warn(`sknet: ${error.message}${error.hint === undefined || error.message.includes(error.hint) ? '' : `. ${error.hint}`}`)
+    const said = error.hint === undefined || error.message.toLowerCase().includes(error.hint.toLowerCase())
+    output.warn(`sknet: ${error.message}${said ? '' : `. ${error.hint}`}`)
     output.emit({ type: 'error', code: error.code, message: error.message, ...detailsOf(error) })
     return error.exitCode
   }
@@ -67,6 +70,11 @@ export function reportError(error: unknown, output: Output): number {
   output.warn(`sknet: internal error: ${error instanceof Error ? (error.stack ?? message) : message}`)
   output.emit({ type: 'error', code: 'ERR_SKNET_INTERNAL', message })
   return 1
+}
+
+/** Names the damaged checkpoints that were passed over when the model's weights were looked for. */
+export function warnSkipped({ report }: Pick<Model, 'report'>, output: Output): void {
+  for (const { path, reason } of report?.skipped ?? []) output.warn(`warning: ${path} was skipped: ${reason}`)
 }
 
 function detailsOf(error: SknetError): Record<string, unknown> {

@@ -4,6 +4,7 @@ import { topClasses } from '../model/predict.js'
 import type { Command } from './command.js'
 import { usageError } from './command.js'
 import { choice, wholeNumber } from './numbers.js'
+import { warnSkipped } from './output.js'
 import { percent } from './progress.js'
 
 export const predictCommand: Command = {
@@ -26,6 +27,7 @@ export const predictCommand: Command = {
     if (weights === undefined)
       throw usageError('sknet predict needs --weights W', 'weights', { expected: 'a run, folder or safetensors file' })
     const model = await loadModel(weights, args.has('arch') ? { arch: args.text('arch')! } : {})
+    warnSkipped(model, output)
     try {
       const { classes } = model.spec
       const topk = wholeNumber(args, 'topk', Math.min(5, classes), { min: 1, max: classes })

@@ -45,9 +45,10 @@ export function startLines(start: StartEvent): string[] {
   const lines = [
     `${start.model}: ${start.params.toLocaleString('en-US')} parameters, ${start.classes} classes, input ${start.size} x ${start.size}`,
     `${start.trainImages.toLocaleString('en-US')} training and ${start.valImages.toLocaleString('en-US')} validation images, ${start.epochs} epochs of ${start.stepsPerEpoch} steps`,
-    `batch ${options.batchSize}${shards > 1 ? ` (${shards} shards of ${options.shardSize})` : ''}, recipe ${start.recipe ?? 'none'}, ${start.threads} threads${start.memory === null ? '' : `, ${mebibytes(start.memory.total)}`}`,
+    `batch ${options.batchSize}${shards > 1 ? ` (${shards} shards of ${options.shardSize})` : ''}, recipe ${start.recipe ?? 'none'}, ${start.threads} ${start.threads === 1 ? 'thread' : 'threads'}${start.memory === null ? '' : `, ${mebibytes(start.memory.total)}`}`,
   ]
-  if (resumed !== null) lines.push(`going on from step ${resumed.step} (epoch ${resumed.epoch}): ${resumed.path}`)
+  if (resumed !== null && resumed.step === start.totalSteps) lines.push('this run is finished; --fresh would start it anew')
+  else if (resumed !== null) lines.push(`going on from step ${resumed.step} (epoch ${resumed.epoch}): ${resumed.path}`)
   return lines
 }
 
@@ -76,7 +77,7 @@ export function epochLine(start: StartEvent, event: EpochEvent): string {
     ...scores,
     ...raw,
     `${event.imagesPerSecond.toFixed(event.imagesPerSecond < 10 ? 1 : 0)} img/s`,
-    `${duration(event.seconds)}${event.best ? '  best' : ''}`,
+    `${shortDuration(event.seconds)}${event.best ? '  best' : ''}`,
   ].join('  ')
 }
 
@@ -100,6 +101,11 @@ export function duration(seconds: number): string {
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60]
   const two = (n: number): string => String(n).padStart(2, '0')
   return hours > 0 ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`
+}
+
+/** The same, with tenths below ten seconds: 2.4 s. */
+export function shortDuration(seconds: number): string {
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds)
 }
 
 export function percent(share: number): string {

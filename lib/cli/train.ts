@@ -11,7 +11,7 @@ import { Trainer } from '../train/trainer.js'
 import { trainingSize, trainingView } from '../train/views.js'
 import { usageError, type Args, type Command } from './command.js'
 import { wholeNumber } from './numbers.js'
-import type { Output } from './output.js'
+import { warnSkipped, type Output } from './output.js'
 import { mebibytes } from './progress.js'
 import { runTraining } from './run-training.js'
 import { configuredTraining, trainingFlags } from './training-options.js'
@@ -42,6 +42,7 @@ export const trainCommand: Command = {
     if (train === undefined) throw usageError(`${path} has validation images only`, 'data', { got: path, expected: 'images to train on' })
     const seed = setup.options.seed ?? 0
     const model = await openModel(name, seed, setup.init, train)
+    warnSkipped(model, output)
     try {
       const trainer = new Trainer(model, { ...setup.options, ...recipe, ...run, fresh: args.has('fresh') })
       if (args.has('dry-run')) return dryRun(trainer, train, val, output)

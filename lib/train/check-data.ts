@@ -8,9 +8,10 @@ export function checkLabels(dataset: Dataset, classes: number): void {
   const labels = dataset.labels()
   const at = labels.findIndex((label) => label < 0 || label >= classes)
   if (at < 0) return
-  const where = `image ${at} of the ${dataset.split} images`
+  const where = `image ${at} of the ${dataset.split} images${dataset.path === '' ? '' : ` of ${dataset.path}`}`
   throw new SknetError('ERR_SKNET_DATA', `Label ${labels[at]} at ${where} is beyond the model's ${classes} classes`, {
     option: 'classes',
+    ...(dataset.path === '' ? {} : { path: dataset.path }),
     got: labels[at],
     expected: `labels from 0 to ${classes - 1}`,
     hint: `Make the model with classes: ${Math.max(dataset.classes, labels.reduce((a, b) => Math.max(a, b), 0) + 1)}`,

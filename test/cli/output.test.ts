@@ -44,6 +44,13 @@ describe('output', () => {
     expect(live.text.out).to.equal(`${'a'.repeat(39)}\r\x1b[2Kb\r\x1b[2Kdone\n`)
   })
 
+  it('shows progress in full where the terminal says it has no columns', () => {
+    let out = ''
+    const sink = { isTTY: true, columns: 0, write: (s: string) => (out += s) }
+    createOutput(false, { out: sink, err: sink }).progress('step 1')
+    expect(out).to.equal('step 1')
+  })
+
   it('colours on a terminal only, and not with NO_COLOR', () => {
     const before = process.env.NO_COLOR
     try {
@@ -77,6 +84,8 @@ describe('output', () => {
       expected: 'a number',
       hint: 'Try 0.1',
     })
+    reportError(new SknetError('ERR_SKNET_OPTION', 'no x; did you mean y?', { hint: 'Did you mean y?' }), createOutput(false, s))
+    expect(text.err.split('\n')[1]).to.equal('sknet: no x; did you mean y?')
     expect(reportError(new SknetError('ERR_SKNET_DIVERGED', 'x'), createOutput(true, s))).to.equal(4)
     expect(reportError(new SknetError('ERR_SKNET_CHECKPOINT_IO', 'x'), createOutput(true, s))).to.equal(7)
     expect(reportError(new TypeError('oops'), createOutput(true, s))).to.equal(1)

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { Output } from '../../lib/cli/output.js'
-import { createReporter, duration, epochLine, resultLines, stepLine } from '../../lib/cli/progress.js'
+import { createReporter, duration, epochLine, resultLines, shortDuration, startLines, stepLine } from '../../lib/cli/progress.js'
 import type { EpochEvent, StartEvent, StepEvent, TrainResult } from '../../lib/train/events.js'
 import { resolveOptions } from '../../lib/train/options.js'
 
@@ -85,6 +85,17 @@ describe('progress', () => {
 
   it('writes durations as clocks', () => {
     expect([0, 59.6, 75, 3675, Infinity, NaN].map(duration)).to.deep.equal(['0:00', '1:00', '1:15', '1:01:15', '-', '-'])
+  })
+
+  it('writes short times with tenths', () => {
+    expect([0.04, 2.44, 10, 75].map(shortDuration)).to.deep.equal(['0.0 s', '2.4 s', '0:10', '1:15'])
+  })
+
+  it('says where a run goes on from, and when it is finished', () => {
+    const at = (step: number): string | undefined => startLines({ ...start, resumed: { step, epoch: 12, path: 'runs/x/c' } }).at(-1)
+    expect(at(900)).to.equal('going on from step 900 (epoch 12): runs/x/c')
+    expect(at(936)).to.match(/^this run is finished/)
+    expect(startLines({ ...start, threads: 1 })[2]).to.match(/, 1 thread$/)
   })
 
   it('rewrites often on a terminal, seldom elsewhere', () => {

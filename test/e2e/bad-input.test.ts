@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { chmod, copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -48,7 +48,7 @@ describe('e2e: bad input and its exit codes', function () {
       },
     )
     await refused([...train, '--set', 'optimizer.lrr=1'], 2, 'ERR_SKNET_OPTION', /did you mean optimizer\.lr\?/)
-    await refused([...train, '--recipe', 'lagre'], 2, 'ERR_SKNET_OPTION', /recipe is 'lagre'/)
+    await refused([...train, '--recipe', 'lagre'], 2, 'ERR_SKNET_OPTION', /recipe is 'lagre'.*Did you mean large\?/)
     await refused([...train, '--model', 'sknet51'], 2, 'ERR_SKNET_OPTION', /Unknown model "sknet51"/)
     await refused([...train, '--device', 'cuda'], 2, 'ERR_SKNET_DEVICE', /not in this version/)
     await refused([...train, '--precision', 'bf16'], 2, 'ERR_SKNET_OPTION', /bf16 is not in this version/)
@@ -94,6 +94,22 @@ describe('e2e: bad input and its exit codes', function () {
     const data = await writeCifar(at('data'), { train: 32, val: 10 })
     await writeFile(at('file'), '')
     await refused(['train', '--data', data, '--run', at('file', 'run'), ...base], 7, 'ERR_SKNET_CHECKPOINT_IO', /cannot be written/)
+  })
+
+  it('a checkpoint cut short: passed over with a warning, by train and by eval', async () => {
+    const data = await writeCifar(at('data'), { train: 32, val: 10 })
+    const train = ['train', '--data', data, '--run', at('run'), ...base, '--set', 'checkpoint.every=1']
+    expect((await sknet(...train)).code).to.equal(0)
+    const cut = at('run', 'checkpoints', 'step-00000002')
+    await truncate(join(cut, 'model.safetensors'), 1000)
+    const judged = await sknet('eval', '--weights', at('run'), '--data', data, '--json')
+    expect(judged.code).to.equal(0)
+    expect(judged.stderr).to.include(`warning: ${cut} was skipped: model.safetensors has 1000 bytes`)
+    const resumed = await sknet(...train)
+    expect(resumed.code).to.equal(0)
+    expect(resumed.events.find(({ type }) => type === 'warning')).to.include({ about: 'checkpoint-skipped', path: cut })
+    expect(resumed.events[0]!.resumed).to.include({ step: 1 })
+    expect((await sknet('verify', at('run'), '--json')).last).to.include({ ok: true })
   })
 
   it('a run that another process is working on: 2; after a kill it goes on', async () => {
