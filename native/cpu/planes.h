@@ -109,7 +109,7 @@ inline Vec group_channel(Vec x) {
   } else {
     IntVec index;
     for (int lane = 0; lane < kLanes; ++lane) index[lane] = lane / W * W + J;
-    return __builtin_shuffle(x, index);
+    return shuffle(x, index);
   }
 }
 

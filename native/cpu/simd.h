@@ -58,6 +58,17 @@ inline void store_part(float* p, Vec v, int n) {
   for (int i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
+// Lane l of the result is lane index[l] of v.
+inline Vec shuffle(Vec v, IntVec index) {
+#if defined(__clang__)
+  Vec out;
+  for (int lane = 0; lane < kLanes; ++lane) out[lane] = v[index[lane]];  // constant indices become one instruction
+  return out;
+#else
+  return __builtin_shuffle(v, index);
+#endif
+}
+
 // max(v, 0); a NaN stays one, so that a diverged step is seen in its loss.
 inline Vec relu(Vec v) {
   const Vec zero{};

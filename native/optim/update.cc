@@ -28,6 +28,16 @@ Update::Update(UpdateSpec spec, const OpTable& table)
 
 size_t Update::workspace() const { return norm_->workspace({spec_.parameter_floats}); }
 
+std::vector<UpdatePass> Update::passes() const {
+  constexpr int64_t kFloat = sizeof(float);
+  const int64_t parameters = spec_.parameter_floats, all = spec_.tensor_floats, buffers = all - parameters;
+  std::vector<UpdatePass> passes = {{"reduce_norm", norm_->name, 2 * parameters, parameters * kFloat},
+                                    {"sgd", sgd_->name, 6 * parameters, 5 * parameters * kFloat},
+                                    {"ema", ema_->name, 3 * buffers, 3 * buffers * kFloat}};
+  if (spec_.ema_decay > 0) passes.push_back({"ema", ema_->name, 3 * all, 3 * all * kFloat});
+  return passes;
+}
+
 UpdateOutcome Update::run(const Exec& exec, const UpdateMemory& m, float lr, int shards, bool loss_finite) const {
   double squares = 0;
   norm_->run({spec_.parameter_floats}, {m.results, &squares}, exec);

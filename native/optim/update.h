@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "ops/registry.h"
@@ -32,11 +33,18 @@ struct UpdateOutcome {
   bool finite;  // false: nothing was changed
 };
 
+// One of the passes that an update consists of, for people who want to see the plan.
+struct UpdatePass {
+  std::string op, candidate;
+  int64_t flops, bytes;
+};
+
 class Update {
  public:
   Update(UpdateSpec spec, const OpTable& table);
 
   size_t workspace() const;
+  std::vector<UpdatePass> passes() const;
   // `loss_finite`: what the caller knows of the loss; a step whose loss or gradient is not finite leaves everything as it was.
   UpdateOutcome run(const Exec& exec, const UpdateMemory& memory, float lr, int shards, bool loss_finite) const;
   // The part of it that a training forward alone has: running statistics from the mean of the shards' batch statistics (DESIGN 3).

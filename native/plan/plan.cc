@@ -67,6 +67,12 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)), graph_(build_graph(spec_)) {
   pool_ = std::make_unique<ThreadPool>(spec_.threads);
   exec_.pool = pool_.get();
   for (const Step& step : steps_) bound_.push_back({step.phase, step.bind(memory_)});
+  // The update is no part of the graph: it runs once a step, after all shards. Listed so that the plan shows everything.
+  if (spec_.mode != Mode::kTrain) return;
+  for (const optim::UpdatePass& pass : update_->passes()) {
+    steps_.push_back(
+        {.op = pass.op, .layer = "update", .phase = Phase::kUpdate, .candidate = pass.candidate, .flops = pass.flops, .bytes = pass.bytes});
+  }
 }
 
 void Plan::lay_out() {

@@ -9,6 +9,8 @@ namespace {
 // Order of Saved::values.
 enum Kept { kScale, kShift, kMean, kInvstd, kMask, kMaskU, kPooled, kReduced, kNormed, kNormMean, kNormInvstd, kLogits, kAttention, kU };
 
+Ref branch_output(const std::vector<Ref>& kept, int m) { return kept[static_cast<size_t>(kU) + static_cast<size_t>(m)]; }
+
 struct Unit {
   Unit(const Lowering& low, int index) : layer(low.graph.layers[static_cast<size_t>(index)]), x(low.graph.shape_of(layer.inputs[0])) {
     const LayerSpec& s = layer.spec;
@@ -73,7 +75,7 @@ void split_forward(Lowering& low, const Unit& unit, const std::vector<Ref>& kept
       a.weight[m] = at(tensors.weight[m]);
       a.gamma[m] = at(tensors.gamma[m]);
       a.beta[m] = at(tensors.beta[m]);
-      a.u[m] = at(kept[static_cast<size_t>(kU + m)]);
+      a.u[m] = at(branch_output(kept, m));
       if (training) {
         a.batch_mean[m] = at(results.mean[m]);
         a.batch_var[m] = at(results.var[m]);
@@ -94,7 +96,7 @@ void attention_forward(Lowering& low, const Unit& unit, std::vector<Ref>& kept) 
   low.step("sk_fuse_forward", unit.layer.spec.name, low.table.sk_fuse_forward, SkFuseProblem{unit.branches, unit.n, unit.hw, unit.c},
            4 * unit.branches * unit.size, [=](const Memory& at) {
              SkFuseForwardArgs a{};
-             for (int m = 0; m < unit.branches; ++m) a.u[m] = at(kept[static_cast<size_t>(kU + m)]);
+             for (int m = 0; m < unit.branches; ++m) a.u[m] = at(branch_output(kept, m));
              a.scale = at(kept[kScale]);
              a.shift = at(kept[kShift]);
              a.s = at(kept[kPooled]);
@@ -112,14 +114,14 @@ void attention_forward(Lowering& low, const Unit& unit, std::vector<Ref>& kept) 
 void forward(Lowering& low, int index) {
   const Unit unit(low, index);
   const int64_t per_branch = static_cast<int64_t>(unit.branches) * unit.c, per_image = per_branch * unit.n;
-  std::vector<Ref> kept(static_cast<size_t>(kU + unit.branches));
+  std::vector<Ref> kept(static_cast<size_t>(kU) + static_cast<size_t>(unit.branches));
   kept[kScale] = low.new_value(per_branch);
   kept[kShift] = low.new_value(per_branch);
   if (low.training()) {
     kept[kMean] = low.new_value(per_branch);
     kept[kInvstd] = low.new_value(per_branch);
   }
-  for (int m = 0; m < unit.branches; ++m) kept[static_cast<size_t>(kU + m)] = low.new_value(unit.size);
+  for (int m = 0; m < unit.branches; ++m) kept[static_cast<size_t>(kU) + static_cast<size_t>(m)] = low.new_value(unit.size);
   split_forward(low, unit, kept);
   if (unit.d > 0) {
     kept[kMask] = low.new_value(per_image);
@@ -135,7 +137,7 @@ void forward(Lowering& low, int index) {
   low.step("sk_select_forward", unit.layer.spec.name, low.table.sk_select_forward, SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c},
            4 * unit.branches * unit.size, [=](const Memory& at) {
              SkSelectForwardArgs a{};
-             for (int m = 0; m < unit.branches; ++m) a.u[m] = at(kept[static_cast<size_t>(kU + m)]);
+             for (int m = 0; m < unit.branches; ++m) a.u[m] = at(branch_output(kept, m));
              a.scale = at(kept[kScale]);
              a.shift = at(kept[kShift]);
              a.logits = at(kept[kLogits]);
@@ -170,7 +172,7 @@ void backward(Lowering& low, int index) {
   low.step("sk_select_backward", unit.layer.spec.name, low.table.sk_select_backward,
            SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c}, 5 * unit.branches * unit.size, [=](const Memory& at) {
              SkSelectBackwardArgs a{};
-             for (int m = 0; m < unit.branches; ++m) a.u[m] = at(kept[static_cast<size_t>(kU + m)]);
+             for (int m = 0; m < unit.branches; ++m) a.u[m] = at(branch_output(kept, m));
              a.scale = at(kept[kScale]);
              a.shift = at(kept[kShift]);
              a.attention = at(kept[kAttention]);
@@ -191,7 +193,7 @@ void backward(Lowering& low, int index) {
     for (int m = 0; m < unit.branches; ++m) {
       a.weight[m] = at(tensors.weight[m]);
       a.gamma[m] = at(tensors.gamma[m]);
-      a.u[m] = at(kept[static_cast<size_t>(kU + m)]);
+      a.u[m] = at(branch_output(kept, m));
       a.dweight[m] = at(results.weight[m]);
       a.dgamma[m] = at(results.gamma[m]);
       a.dbeta[m] = at(results.beta[m]);
