@@ -18,7 +18,7 @@ import { lockRun } from './run-lock.js'
 import { clearRunFolder, describeRun, prepareRunFolder, runFolder, trimResults, type RunFolder } from './run-folder.js'
 import { TrainSession } from './session.js'
 import { dataIdentity, freshState, storedOptions, type RunIdentity } from './state.js'
-import { evaluationView, preprocessingOf, trainingBatches, trainingSize, trainingView, validationSetup } from './views.js'
+import { preprocessingOf, trainingBatches, trainingSize, trainingView, validationSetup, validationView } from './views.js'
 
 export interface FitData {
   train: Dataset
@@ -135,7 +135,7 @@ export function checkData(model: Model, options: TrainOptions, train: Dataset, v
 
 /** Predictions with the trained model show pictures to it as validation does, and name classes as the data does. */
 function describeData(model: Model, { options }: TrainerSettings, { train, val }: FitData): void {
-  model.preprocessing = preprocessingOf(evaluationView(val ?? train, options.eval))
+  model.preprocessing = preprocessingOf(validationView(val ?? train, options))
   if (model.classNames === undefined && train.classes === model.spec.classes) model.classNames = [...train.classNames]
 }
 

@@ -89,8 +89,16 @@ export const optionSchema: Record<string, OptionRule> = {
     parse: (text) => (text === 'null' ? null : numberOf(text)),
     about: 'unreadable images a run may meet; default: max(10, 0.01 %)',
   },
-  'eval.resize': orNull(integer(null, { min: 0, max: 16384 }, { about: 'shorter side before the centre crop; 0: no resize' })),
-  'eval.crop': orNull(integer(null, { min: 1, max: 8192 }, { about: 'side of the centre crop' })),
+  'eval.resize': orNull(
+    integer(
+      null,
+      { min: 0, max: 16384 },
+      { about: 'shorter side before the centre crop; 0: no resize; default: in proportion to the crop' },
+    ),
+  ),
+  'eval.crop': orNull(
+    integer(null, { min: 1, max: 8192 }, { about: 'side of the centre crop; default: data.size where training resizes to it' }),
+  ),
   'eval.interpolation': orNull(oneOf(null, ['bilinear', 'bicubic'], { about: 'resampling filter' })),
   'checkpoint.every': {
     default: '1ep',

@@ -35,7 +35,16 @@ export function evaluationView(dataset: Dataset, { resize, crop, interpolation }
 }
 
 /**
- * The same for a model that may bring its own way of looking at pictures: one that was trained or loaded with one keeps it, with `options`
+ * How a run judges: by `eval.*`, and unless that gives a crop, at the scale it trains at, which is that of `data.size`. (`cifar` crops
+ * without scaling, so its images are judged whole.)
+ */
+export function validationView(dataset: Dataset, { data, eval: judged }: TrainOptions): TransformOptions {
+  const scaled = (data.augment ?? dataset.defaults.augment) === 'cifar' ? null : data.size
+  return evaluationView(dataset, { ...judged, crop: judged.crop ?? scaled })
+}
+
+/**
+ * evaluationView for a model that may bring its own way of looking at pictures: one that was trained or loaded with one keeps it, with `options`
  * on top; a fresh one looks as is usual for the data.
  */
 export function modelView(model: Model, dataset: Dataset, options: TrainOptions['eval']): TransformOptions {
@@ -47,7 +56,7 @@ export function modelView(model: Model, dataset: Dataset, options: TrainOptions[
 }
 
 export function validationSetup(val: Dataset, options: TrainOptions, threads: number): EvaluationSetup {
-  return { dataset: val, batchSize: Math.min(options.shardSize, val.size), transform: evaluationView(val, options.eval), threads }
+  return { dataset: val, batchSize: Math.min(options.shardSize, val.size), transform: validationView(val, options), threads }
 }
 
 /** The batches of one epoch from number `skip` on; order and augmentation follow from (seed, epoch, sample). */
