@@ -1,10 +1,12 @@
 /** `sknet eval`: accuracy and loss of weights on a data set. */
-import { detectDataset } from '../data/detect.js'
+import type { Dataset } from '../data/dataset.js'
+import { detectDataset, type DetectedDataset } from '../data/detect.js'
 import { loadModel } from '../model/load.js'
+import type { Model } from '../model/model.js'
 import { evaluate, type EvaluateOptions } from '../train/evaluate.js'
 import { usageError, type Command } from './command.js'
 import { choice, wholeNumber } from './numbers.js'
-import { warnSkipped } from './output.js'
+import { warnSkipped, type Output } from './output.js'
 import { percent, shortDuration } from './progress.js'
 
 export const evalCommand: Command = {
@@ -34,14 +36,27 @@ export const evalCommand: Command = {
       ...(args.has('device') ? { device: args.text('device')! } : {}),
       ...(args.has('threads') ? { threads: wholeNumber(args, 'threads', 1, { min: 1, max: 4096 }) } : {}),
     }
-    const { val } = detectDataset(data, {}, ['val'])
+    const opened = detectDataset(data, {}, ['val'])
     const model = await loadModel(weights, args.has('arch') ? { arch: args.text('arch')! } : {})
+    const val = namedAlike(opened, model, data, output)
     warnSkipped(model, output)
-    const { bad, ...result } = await evaluate(model, val!, options)
+    const { bad, ...result } = await evaluate(model, val, options)
     for (const { path, reason } of bad) output.warn(`warning: ${path}: ${reason}`)
     output.say(`${model.spec.arch}: top-1 ${percent(result.top1)}, top-5 ${percent(result.top5)}, loss ${result.loss.toFixed(4)}`)
     output.say(`${result.images} images in ${shortDuration(result.seconds)}, ${bad.length} could not be read`)
     output.emit({ type: 'result', model: model.spec.arch, ...result, bad })
     return 0
   },
+}
+
+/**
+ * The images with the model's class numbers. A folder may hold some of the model's classes only, which its own count would number anew;
+ * where it shares no name with the model, that count is all there is.
+ */
+function namedAlike({ kind, val }: DetectedDataset, { classNames }: Model, path: string, output: Output): Dataset {
+  const own = val!.classNames
+  if (kind !== 'image-folder' || classNames === undefined || own.join('\n') === classNames.join('\n')) return val!
+  if (own.some((name) => classNames.includes(name))) return detectDataset(path, { classNames }, ['val']).val!
+  output.warn(`warning: ${path} shares no class name with the model; its folders in order count as the model's classes`)
+  return val!
 }

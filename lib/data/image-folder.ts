@@ -6,7 +6,7 @@
 import { realpathSync } from 'node:fs'
 import type { Dirent } from 'node:fs'
 import { join, sep } from 'node:path'
-import { boolean, integer, knownKeys, oneOf, optional, text } from '../check.js'
+import { boolean, integer, knownKeys, list, oneOf, optional, text } from '../check.js'
 import { createDataset, photoDefaults, splitNames, toSplit } from './dataset.js'
 import type { Dataset, Split, SplitName } from './dataset.js'
 import { badData, compareNames, isFolder, readFolder, statPath } from './folder.js'
@@ -22,6 +22,8 @@ export interface ImageFolderOptions {
   maxPixels?: number
   /** Follow symbolic links that lead out of the root; default false: they are left out, with a warning. */
   followSymlinks?: boolean
+  /** Class indices are places in this list, such as a model's `classNames`; default: the sorted folder names of train/, or of the root. */
+  classNames?: readonly string[]
 }
 
 /** One folder without train/ and val/ has no validation split of its own. */
@@ -38,10 +40,11 @@ export function imageFolder(dir: string, options: ImageFolderOptions & { split: 
 export function imageFolder(dir: string, options?: ImageFolderOptions & { split?: undefined }): FolderSplits
 export function imageFolder(dir: string, options?: ImageFolderOptions): Dataset | FolderSplits {
   text('dir', dir)
-  const { split, maxPixels, followSymlinks } = knownKeys('', options, ['split', 'maxPixels', 'followSymlinks'])
+  const { split, maxPixels, followSymlinks, classNames } = knownKeys('', options, ['split', 'maxPixels', 'followSymlinks', 'classNames'])
   const settings = {
     maxPixels: optional(maxPixels, defaultMaxPixels, (value) => integer('maxPixels', value, { min: 1, max: 2 ** 31 - 1 })),
     followSymlinks: optional(followSymlinks, false, (value) => boolean('followSymlinks', value)),
+    classNames: optional<string[] | null>(classNames, null, (value) => list('classNames', value, text)),
   }
   if (split !== undefined) return openSplit(dir, toSplit(oneOf('split', split, splitNames)), settings)
   const train = openSplit(dir, 'train', settings)
@@ -71,19 +74,21 @@ function holdsImagesOnly(folder: string): boolean {
 interface Settings {
   maxPixels: number
   followSymlinks: boolean
+  classNames: string[] | null
 }
 
 function openSplit(dir: string, split: Split, settings: Settings): Dataset {
   const root = splitRoot(dir, split)
   const warnings: string[] = []
   const folders = classFolders(root, settings, warnings)
-  const hasTrain = splitFolders(dir).includes('train')
-  const classNames = split === 'val' && hasTrain ? classFolders(join(dir, 'train'), settings, []) : folders
+  const fromTrain = split === 'val' && splitFolders(dir).includes('train')
+  const classNames = settings.classNames ?? (fromTrain ? classFolders(join(dir, 'train'), settings, []) : folders)
+  const where = settings.classNames === null ? 'train/' : 'the list'
   const paths: string[] = []
   const labels: number[] = []
   for (const name of folders) {
     const label = classNames.indexOf(name)
-    if (label < 0) badData(join(root, name), 'a class that train/ does not have', `one of the ${classNames.length} classes of train/`)
+    if (label < 0) badData(join(root, name), `a class that ${where} does not have`, `one of the ${classNames.length} classes of ${where}`)
     for (const path of classFiles(root, name, settings, warnings)) {
       paths.push(path)
       labels.push(label)
@@ -116,7 +121,7 @@ function classFolders(root: string, settings: Settings, warnings: string[]): str
   const names = readFolder(root, expected)
     .filter((entry) => resolveEntry(root, root, entry, settings, warnings) === 'folder')
     .map((entry) => entry.name)
-  if (names.length === 0) badData(root, 'no class folders', `${expected}, JPEG or PNG images in each`)
+  if (names.length === 0) badData(root, 'no class folders', `${expected}, JPEG or PNG images in each`, warnings[0])
   return names
 }
 

@@ -46,6 +46,21 @@ describe('image folder', () => {
     expect(imageFolder(root, { split: 'test' }).split).to.equal('val')
   })
 
+  it('counts classes by a list of names where one is given', async () => {
+    const root = folder.files('listed', { 'dog/1.png': grey(1), 'eel/2.png': grey(2) })
+    const dataset = imageFolder(root, { split: 'val', classNames: ['ant', 'dog', 'eel', 'fox'] })
+    expect([dataset.classes, ...dataset.labels()]).to.deep.equal([4, 1, 2])
+    const error = await errorOf(() => imageFolder(root, { split: 'val', classNames: ['ant', 'dog'] }))
+    expect(error).to.include({ code: 'ERR_SKNET_DATA', path: join(root, 'eel'), got: 'a class that the list does not have' })
+  })
+
+  it('says why there are no class folders where links were left out', async () => {
+    const outside = folder.files('elsewhere', { '1.png': grey(1) })
+    const root = folder.files('only-links', {})
+    symlinkSync(outside, join(root, 'cat'))
+    expect((await errorOf(() => imageFolder(root))).hint).to.match(/cat: left out, a link that leads out of/)
+  })
+
   it('takes a folder named train or val that holds images itself for a class', () => {
     const root = folder.files('vehicles', { 'bus/1.png': grey(1), 'train/1.png': grey(2), 'train/2.png': grey(2) })
     expect(imageFolder(root, { split: 'val' })).to.include({ path: root, size: 3, classes: 2 })

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { existsSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { cp, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { sknet, temporaryFolder, start } from './cli.js'
@@ -108,6 +108,35 @@ describe('e2e: commands', function () {
     const bad = await sknet('predict', '--weights', run, join(folder.path(), 'missing.jpg'), '--json')
     expect(bad.code).to.equal(3)
     expect(bad.last).to.include({ type: 'error' })
+  })
+
+  it('eval counts a folder of some classes as the model does', async function () {
+    if (!existsSync(photo)) this.skip()
+    const photos = join(photo, '..', '..')
+    const run = join(folder.path(), 'run')
+    const options = ['--batch', '4', '--max-steps', '1', '--set', 'data.size=32', '--run', run]
+    const trained = await sknet('train', '--data', photos, '--model', 'sknet_tiny_cifar', '--recipe', 'light', ...options, '--json')
+    expect(trained.code, trained.stderr).to.equal(0)
+    const weights = ['--weights', run]
+    // One picture a class, in a folder that lacks the classes before `dog` and has one named like a split.
+    const lossOf = async (...classes: string[]): Promise<number> => {
+      const data = join(folder.path(), classes.join('-'))
+      for (const name of classes) {
+        const [file] = (await readdir(join(photos, 'val', name))).sort()
+        await cp(join(photos, 'val', name, file!), join(data, name, file!))
+      }
+      const { code, last, stderr } = await sknet('eval', ...weights, '--data', data, '--json')
+      expect(code, stderr).to.equal(0)
+      expect(last.images).to.equal(classes.length)
+      return (last.loss as number) * classes.length
+    }
+    const all = ['bird', 'bus', 'car', 'cat', 'chair', 'dog', 'train']
+    const [whole, first, rest] = [await lossOf(...all), await lossOf(...all.slice(0, 5)), await lossOf('dog', 'train')]
+    expect(first + rest).to.be.closeTo(whole, 1e-4)
+    await mkdir(join(folder.path(), 'alien', 'thing'), { recursive: true })
+    await cp(join(folder.path(), 'dog-train', 'dog'), join(folder.path(), 'alien', 'thing'), { recursive: true })
+    const alien = await sknet('eval', ...weights, '--data', join(folder.path(), 'alien'))
+    expect(alien.stderr).to.match(/shares no class name with the model/)
   })
 
   it('verify wants a run', async () => {
