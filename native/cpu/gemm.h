@@ -44,7 +44,7 @@ inline void pack_b(ThreadPool& pool, int k, int n, float* packed, const Element&
 // ---- register tile of gemm_rows
 
 template <int V>
-inline void store_tile(const Vec (&acc)[kTileRows][V], float* const* rows, int64_t col, int valid_rows, int valid_cols, bool add) {
+SKNET_INLINE void store_tile(const Vec (&acc)[kTileRows][V], float* const* rows, int64_t col, int valid_rows, int valid_cols, bool add) {
   if (valid_rows == kTileRows && valid_cols == V * kLanes) {
 #pragma GCC unroll 16
     for (int r = 0; r < kTileRows; ++r) {
@@ -68,8 +68,8 @@ inline void store_tile(const Vec (&acc)[kTileRows][V], float* const* rows, int64
 
 // a: [kTileRows][kRowStride], b: [depth][V * kLanes], bias: [valid_cols] or null.
 template <int V>
-inline void tile_rows(int depth, const float* a, const float* b, const float* bias, float* const* rows, int64_t col, int valid_rows,
-                      int valid_cols, bool add) {
+SKNET_INLINE void tile_rows(int depth, const float* a, const float* b, const float* bias, float* const* rows, int64_t col, int valid_rows,
+                            int valid_cols, bool add) {
   Vec acc[kTileRows][V];
 #pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r) {
@@ -163,7 +163,7 @@ constexpr size_t gemm_reduce_workspace(int64_t rows, int m, int n) {
 }
 
 template <int V>
-inline void tile_reduce(int depth, const float* a, const float* b, float* c, int ldc, int valid_m, int valid_n, bool add) {
+SKNET_INLINE void tile_reduce(int depth, const float* a, const float* b, float* c, int ldc, int valid_m, int valid_n, bool add) {
   Vec acc[kReduceRows][V];
 #pragma GCC unroll 8
   for (int r = 0; r < kReduceRows; ++r) {

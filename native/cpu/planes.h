@@ -103,7 +103,7 @@ inline void fill_plane(Plane plane, const float* image, int h, int w, int c, int
 
 // Lane l of the result is lane (l / W) W + J of x: input channel J of l's group.
 template <int W, int J>
-inline Vec group_channel(Vec x) {
+SKNET_INLINE Vec group_channel(Vec x) {
   if constexpr (W == 1) {
     return x;
   } else {
@@ -113,26 +113,30 @@ inline Vec group_channel(Vec x) {
   }
 }
 
-template <int W, int J, int T>
-inline void multiply_channel(Vec (&acc)[T], const float* x, int64_t step, const float* weights) {
+// STEP: pixels between the inputs of neighbouring outputs, known at compile time so that a tile's addresses are one register and
+// constants; 0: `step` floats, known at run time.
+template <int W, int J, int T, int STEP>
+SKNET_INLINE void multiply_channel(Vec (&acc)[T], const float* x, int64_t step, const float* weights) {
   const Vec wv = load(weights + J * kLanes);
 #pragma GCC unroll 16
   for (int t = 0; t < T; ++t) {
+    const float* pixel = STEP > 0 ? x + t * STEP * kLanes : x + t * step;
     if constexpr (W == kLanes) {
-      acc[t] += set1(x[t * step + J]) * wv;
+      acc[t] += set1(pixel[J]) * wv;
     } else {
-      acc[t] += group_channel<W, J>(load(x + t * step)) * wv;
+      acc[t] += group_channel<W, J>(load(pixel)) * wv;
     }
   }
-  if constexpr (J + 1 < W) multiply_channel<W, J + 1, T>(acc, x, step, weights);
+  if constexpr (J + 1 < W) multiply_channel<W, J + 1, T, STEP>(acc, x, step, weights);
 }
 
-// acc[t] += sum over taps and the block's channels; x: the first tap of the first pixel, step: floats between output pixels' inputs.
-template <int W, int T>
-inline void multiply_taps(Vec (&acc)[T], const float* x, int64_t row_stride, int64_t step, int kernel, int dilation, const float* weights) {
+// acc[t] += sum over taps and the block's channels; x: the first tap of the first pixel.
+template <int W, int T, int STEP>
+SKNET_INLINE void multiply_taps(Vec (&acc)[T], const float* x, int64_t row_stride, int64_t step, int kernel, int dilation,
+                                const float* weights) {
   for (int kh = 0; kh < kernel; ++kh) {
     for (int kw = 0; kw < kernel; ++kw) {
-      multiply_channel<W, 0, T>(acc, x + kh * dilation * row_stride + static_cast<int64_t>(kw) * dilation * kLanes, step, weights);
+      multiply_channel<W, 0, T, STEP>(acc, x + kh * dilation * row_stride + static_cast<int64_t>(kw) * dilation * kLanes, step, weights);
       weights += W * kLanes;
     }
   }
@@ -221,7 +225,7 @@ constexpr int tap_batch() {
 }
 
 template <int W, int J>
-inline void gradient_channel(Vec (&acc)[W], const float* x, Vec dy) {
+SKNET_INLINE void gradient_channel(Vec (&acc)[W], const float* x, Vec dy) {
   if constexpr (W == kLanes) {
     acc[J] += set1(x[J]) * dy;
   } else {
@@ -243,7 +247,7 @@ struct GradientPlanes {
 
 // gradient: [taps][W][kLanes], added to.
 template <int W, int TB>
-inline void gradient_batch(const GradientPlanes& p, int tap0, float* gradient) {
+SKNET_INLINE void gradient_batch(const GradientPlanes& p, int tap0, float* gradient) {
   Vec acc[TB][W];
 #pragma GCC unroll 16
   for (int b = 0; b < TB; ++b) {
@@ -294,24 +298,33 @@ struct TapSource {
   const float* weights;  // packed, of this plane's block
 };
 
-// finish<T>(col, acc) gets each tile's sums over all sources.
-template <int W, class Finish>
-inline void convolve_row(const TapSource* sources, int count, int cols, const Finish& finish) {
+template <int W, int STEP, class Finish>
+SKNET_INLINE void convolve_row_step(const TapSource* sources, int count, int cols, const Finish& finish) {
   for_tiles(cols, [&]<int T>(int col) {
     Vec acc[T];
 #pragma GCC unroll 16
     for (int t = 0; t < T; ++t) acc[t] = Vec{};
     for (int i = 0; i < count; ++i) {
       const TapSource& s = sources[i];
-      multiply_taps<W, T>(acc, s.x + col * s.step, s.row_stride, s.step, s.kernel, s.dilation, s.weights);
+      multiply_taps<W, T, STEP>(acc, s.x + col * s.step, s.row_stride, s.step, s.kernel, s.dilation, s.weights);
     }
     finish.template operator()<T>(col, acc);
   });
 }
 
+// finish<T>(col, acc) gets each tile's sums over all sources, which have their step in common.
+template <int W, class Finish>
+SKNET_INLINE void convolve_row(const TapSource* sources, int count, int cols, const Finish& finish) {
+  if (sources[0].step == kLanes) {
+    convolve_row_step<W, 1>(sources, count, cols, finish);
+  } else {
+    convolve_row_step<W, 0>(sources, count, cols, finish);
+  }
+}
+
 // Stores a tile at y + col * c, the block's channels only.
 template <int T>
-inline void store_pixels(const Vec (&acc)[T], float* y, int64_t c, int lanes, bool add) {
+SKNET_INLINE void store_pixels(const Vec (&acc)[T], float* y, int64_t c, int lanes, bool add) {
 #pragma GCC unroll 16
   for (int t = 0; t < T; ++t) {
     float* pixel = y + t * c;

@@ -13,6 +13,9 @@
 #error "kernel files are compiled with SKNET_ISA set to portable, avx2 or avx512"
 #endif
 
+// Register tiles travel between the layers of a kernel as references to arrays; only inlined do they stay in registers.
+#define SKNET_INLINE [[gnu::always_inline]] inline
+
 namespace sknet::cpu {
 namespace {
 
@@ -41,7 +44,8 @@ inline Vec load(const float* p) {
 
 inline void store(float* p, Vec v) { __builtin_memcpy(p, &v, sizeof(v)); }
 
-inline Vec set1(float x) { return Vec{} + x; }
+// x - 0 is x whatever x is, so this is one broadcast; 0 + x would have to turn -0 into 0 first.
+inline Vec set1(float x) { return x - Vec{}; }
 
 // The first n of kLanes, zeros beyond.
 inline Vec load_part(const float* p, int n) {
