@@ -98,8 +98,17 @@ struct WideSum {
   }
 };
 
-inline void copy_floats(float* dst, const float* src, int64_t n) { __builtin_memcpy(dst, src, static_cast<size_t>(n) * sizeof(float)); }
-inline void zero_floats(float* dst, int64_t n) { __builtin_memset(dst, 0, static_cast<size_t>(n) * sizeof(float)); }
+// Runs are short (a pixel's channels): plain vectors beat memcpy's call and its rep movs.
+inline void copy_floats(float* dst, const float* src, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(dst + i, load(src + i));
+  for (; i < n; ++i) dst[i] = src[i];
+}
+inline void zero_floats(float* dst, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(dst + i, Vec{});
+  for (; i < n; ++i) dst[i] = 0;
+}
 
 template <class T>
 constexpr T ceil_div(T a, T b) {
