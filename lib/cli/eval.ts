@@ -43,7 +43,9 @@ export const evalCommand: Command = {
     const { bad, ...result } = await evaluate(model, val, options)
     for (const { path, reason } of bad) output.warn(`warning: ${path}: ${reason}`)
     output.say(`${model.spec.arch}: top-1 ${percent(result.top1)}, top-5 ${percent(result.top5)}, loss ${result.loss.toFixed(4)}`)
-    output.say(`${result.images} images in ${shortDuration(result.seconds)}, ${bad.length} could not be read`)
+    output.say(
+      `${result.images} ${result.images === 1 ? 'image' : 'images'} in ${shortDuration(result.seconds)}, ${bad.length} could not be read`,
+    )
     output.emit({ type: 'result', model: model.spec.arch, ...result, bad })
     return 0
   },

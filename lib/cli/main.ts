@@ -101,8 +101,11 @@ function startedAsProgram(): boolean {
 
 if (startedAsProgram()) {
   // A reader that went away (`sknet train --json | head`) stops a training run like SIGTERM, others at once.
+  let gone = false
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
+    if (gone) return
+    gone = true
     if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(141)
   })
   process.exitCode = await main(process.argv.slice(2))

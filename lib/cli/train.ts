@@ -46,6 +46,7 @@ export const trainCommand: Command = {
     try {
       const trainer = new Trainer(model, { ...setup.options, ...recipe, ...run, fresh: args.has('fresh') })
       if (args.has('dry-run')) return dryRun(trainer, train, val, output)
+      if (setup.run === null) output.warn('warning: without --run nothing of this training is kept')
       const { code } = await runTraining(trainer, { train, ...(val === undefined ? {} : { val }), ...maxSteps }, output)
       return code
     } finally {

@@ -132,6 +132,25 @@ describe('e2e: train', function () {
     })
   }
 
+  it('a reader that goes away stops it like SIGTERM', async () => {
+    const running = start(line('run'))
+    await running.seen(({ type }) => type === 'step')
+    running.child.stdout!.destroy()
+    const outcome = await running.done
+    expect(outcome.code).to.equal(143)
+    expect(outcome.stderr).to.match(/saved in/)
+    expect((await sknet('verify', join(folder.path(), 'run'), '--json')).last).to.include({ ok: true })
+  })
+
+  it('without a run folder warns that nothing is kept', async () => {
+    const args = line('unused', '--max-steps', '1')
+    args.splice(args.indexOf('--run'), 2)
+    const outcome = await sknet(...args)
+    expect(outcome.code).to.equal(0)
+    expect(outcome.stderr).to.match(/^warning: without --run nothing of this training is kept$/m)
+    expect(outcome.last).to.include({ run: null, checkpoint: null })
+  })
+
   it('passes over a checkpoint that was cut short, says so, and goes on from the one before', async () => {
     expect((await sknet(...line('whole'))).code).to.equal(0)
     expect((await sknet(...line('run', '--max-steps', '25'))).code).to.equal(0)
