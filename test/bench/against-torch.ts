@@ -67,14 +67,13 @@ function ours(model: string, mode: string, batch: number, steps: number): Conten
   }
 }
 
-function torchStep(name: string, model: string, mode: string, batch: number, steps: number, flags: string[], tuned: boolean): Contender {
+function torchStep(name: string, model: string, mode: string, batch: number, steps: number, flags: string[]): Contender {
   const argv = [join(args.peers, 'torch_step.py'), '--model', model, '--mode', mode, '--batch', `${batch}`, '--threads', args.threads]
   const full = [args.python, ...argv, '--steps', `${steps}`, ...flags]
-  const command = tuned ? ['sh', join(args.peers, 'tuned.sh'), ...full] : full
   return {
     name,
     run: () => {
-      const r = lastJson(output(command[0]!, command.slice(1)))
+      const r = lastJson(output('sh', [join(args.peers, 'tuned.sh'), ...full]))
       return { imagesPerSecond: r['images_per_s']!, peakRssMiB: r['peak_rss_mib']! }
     },
   }
@@ -110,20 +109,19 @@ const races: Race[] = [
     name: 'sknet50 train b16',
     ours: ours('sknet50', 'train', 16, 5),
     peers: [
-      torchStep('PyTorch as installed', timm, 'train', 16, 5, [], false),
-      torchStep('PyTorch tuned', timm, 'train', 16, 5, [], true),
-      torchStep('PyTorch tuned, compiled', timm, 'train', 16, 5, ['--compile'], true),
+      torchStep('PyTorch tuned', timm, 'train', 16, 4, []),
+      torchStep('PyTorch tuned, compiled', timm, 'train', 16, 4, ['--compile']),
     ],
   },
   {
     name: 'sknet50 infer b16',
     ours: ours('sknet50', 'infer', 16, 5),
     peers: [
-      torchStep('PyTorch tuned', timm, 'infer', 16, 5, [], true),
-      torchStep('PyTorch tuned, compiled', timm, 'infer', 16, 5, ['--compile'], true),
+      torchStep('PyTorch tuned', timm, 'infer', 16, 5, []),
+      torchStep('PyTorch tuned, compiled', timm, 'infer', 16, 5, ['--compile']),
     ],
   },
-  { name: 'sknet50 infer b1', ours: ours('sknet50', 'infer', 1, 20), peers: [torchStep('PyTorch tuned', timm, 'infer', 1, 20, [], true)] },
+  { name: 'sknet50 infer b1', ours: ours('sknet50', 'infer', 1, 20), peers: [torchStep('PyTorch tuned', timm, 'infer', 1, 20, [])] },
   { name: 'sknet_tiny_cifar train b128', ours: ours('sknet_tiny_cifar', 'train', 128, 10), peers: [torchTiny(128, 10)] },
 ]
 
