@@ -70,7 +70,8 @@ class Drawing {
  public:
   Drawing(int label, int classes, int size, PhiloxStream& random) : size_(static_cast<float>(size)), shape_(label % kShapes) {
     const int textures = (classes + kShapes - 1) / kShapes;
-    const float step = textures > 1 ? static_cast<float>(label / kShapes) / static_cast<float>(textures - 1) : 0.5f;
+    const int texture = label / kShapes;
+    const float step = textures > 1 ? static_cast<float>(texture) / static_cast<float>(textures - 1) : 0.5f;
     radius_ = size_ * between(random, 0.3f, 0.45f);
     const float reach = std::max(0.0f, size_ / 2 - 0.85f * radius_);
     centre_ = {size_ / 2 + reach * between(random, -1, 1), size_ / 2 + reach * between(random, -1, 1)};
