@@ -65,6 +65,8 @@ export interface PlanStep {
   refused: { candidate: string; reason: string }[]
   flops: number
   bytes: number
+  /** Spent in this step since the plan was built; of the update, which runs behind all shards, nothing is counted. */
+  seconds: number
 }
 
 /** Bytes, known before anything runs. */

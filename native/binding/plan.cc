@@ -147,6 +147,7 @@ Napi::Value PlanObject::steps(const Napi::CallbackInfo& info) {
       entry.Set("refused", refused);
       entry.Set("flops", static_cast<double>(step.flops));
       entry.Set("bytes", static_cast<double>(step.bytes));
+      entry.Set("seconds", step.seconds);
       out.Set(out.Length(), entry);
     }
     return out;

@@ -1,6 +1,7 @@
 #include "plan/plan.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -10,6 +11,8 @@
 namespace sknet::plan {
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kAlignFloats = 16;
 constexpr int64_t kTotals = kAlignFloats;  // room behind the tensors' results for the step's totals
@@ -140,9 +143,15 @@ void Plan::copy_values(const Plan& from, bool ema) {
   std::copy_n(ema ? from.ema_ : from.tensor_values_, graph_.tensor_floats, tensor_values_);
 }
 
+void Plan::run_step(size_t index) {
+  const Clock::time_point start = Clock::now();
+  bound_[index].run(exec_);
+  steps_[index].seconds += std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 void Plan::run_phase(Phase phase) {
-  for (const Bound& step : bound_) {
-    if (step.phase == phase) step.run(exec_);
+  for (size_t i = 0; i < bound_.size(); ++i) {
+    if (bound_[i].phase == phase) run_step(i);
   }
 }
 
@@ -168,7 +177,7 @@ Plan::TrainOutcome Plan::train(const float* images, const int32_t* labels, float
   for (int shard = 0; shard < spec_.shards; ++shard) {
     load_images(images + shard * shard_floats, spec_.shard_size);
     load_labels(labels + static_cast<int64_t>(shard) * spec_.shard_size, spec_.shard_size);
-    for (const Bound& step : bound_) step.run(exec_);
+    for (size_t i = 0; i < bound_.size(); ++i) run_step(i);
     if (shard + 1 < spec_.shards) tree.add(results_, shard);
   }
   tree.finish(results_, spec_.shards);

@@ -65,6 +65,7 @@ class Plan {
     Phase phase;
     std::function<void(const Exec&)> run;
   };
+  void run_step(size_t index);
   void lay_out();
   void load_images(const float* images, int count);
   void load_labels(const int32_t* labels, int count);

@@ -22,6 +22,7 @@ struct Step {
   std::string candidate;
   std::vector<Refusal> refused;  // by earlier candidates
   int64_t flops = 0, bytes = 0;
+  double seconds = 0;  // spent in it since the plan was built
   size_t workspace = 0, scratch = 0;
   std::function<std::function<void(const Exec&)>(const Memory&)> bind;
 };
