@@ -3,32 +3,36 @@
 
 #include "ops/registry.h"
 
-#define SKNET_DECLARE_KERNELS(isa)                                                                                               \
-  namespace sknet::cpu::isa {                                                                                                    \
-  extern const Conv2dForward conv2d_forward_few_rows, conv2d_forward_planes, conv2d_forward_gemm;                                \
-  extern const Conv2dBackwardData conv2d_backward_data_few_rows, conv2d_backward_data_planes, conv2d_backward_data_gemm;         \
-  extern const Conv2dBackwardWeight conv2d_backward_weight_few_rows, conv2d_backward_weight_planes, conv2d_backward_weight_gemm; \
-  extern const BatchNormForward batch_norm_forward_few_rows, batch_norm_forward_plain;                                           \
-  extern const BatchNormInference batch_norm_inference_plain;                                                                    \
-  extern const BatchNormBackward batch_norm_backward_few_rows, batch_norm_backward_plain;                                        \
-  extern const PointwiseForward relu_forward_plain, sigmoid_forward_plain, copy_plain;                                           \
-  extern const PointwiseBackward relu_backward_plain, sigmoid_backward_plain;                                                    \
-  extern const Add add_plain;                                                                                                    \
-  extern const MaxPoolForward max_pool_forward_plain;                                                                            \
-  extern const MaxPoolBackward max_pool_backward_plain;                                                                          \
-  extern const GlobalAvgPoolForward global_avg_pool_forward_plain;                                                               \
-  extern const GlobalAvgPoolBackward global_avg_pool_backward_plain;                                                             \
-  extern const ChannelScaleForward channel_scale_forward_plain;                                                                  \
-  extern const ChannelScaleBackward channel_scale_backward_plain;                                                                \
-  extern const SoftmaxCrossEntropy softmax_cross_entropy_plain;                                                                  \
-  extern const SkSplitForward sk_split_forward_planes, sk_split_forward_composed;                                                \
-  extern const SkSplitBackward sk_split_backward_planes, sk_split_backward_composed;                                             \
-  extern const SkFuseForward sk_fuse_forward_plain;                                                                              \
-  extern const SkSelectForward sk_select_forward_plain;                                                                          \
-  extern const SkSelectBackward sk_select_backward_plain;                                                                        \
-  extern const Sgd sgd_plain;                                                                                                    \
-  extern const Ema ema_plain;                                                                                                    \
-  extern const ReduceNorm reduce_norm_plain;                                                                                     \
+#define SKNET_DECLARE_KERNELS(isa)                                                                                                     \
+  namespace sknet::cpu::isa {                                                                                                          \
+  extern const Conv2dForward conv2d_forward_planes, conv2d_forward_gemm, conv2d_forward_direct;                                        \
+  extern const Conv2dBackwardData conv2d_backward_data_planes, conv2d_backward_data_gemm, conv2d_backward_data_direct;                 \
+  extern const Conv2dBackwardWeight conv2d_backward_weight_planes, conv2d_backward_weight_gemm, conv2d_backward_weight_direct;         \
+  extern const BatchNormStatistics batch_norm_statistics_plain;                                                                        \
+  extern const BatchNormFold batch_norm_fold_plain;                                                                                    \
+  extern const BatchNormApply batch_norm_apply_plain;                                                                                  \
+  extern const BatchNormClose batch_norm_close_plain;                                                                                  \
+  extern const BatchNormGradient batch_norm_gradient_plain;                                                                            \
+  extern const PointwiseForward relu_forward_plain, sigmoid_forward_plain, copy_plain;                                                 \
+  extern const PointwiseBackward relu_backward_plain, sigmoid_backward_plain;                                                          \
+  extern const Add add_plain;                                                                                                          \
+  extern const MaxPoolForward max_pool_forward_plain;                                                                                  \
+  extern const MaxPoolBackward max_pool_backward_plain;                                                                                \
+  extern const GlobalAvgPoolForward global_avg_pool_forward_plain;                                                                     \
+  extern const GlobalAvgPoolBackward global_avg_pool_backward_plain;                                                                   \
+  extern const ChannelScaleForward channel_scale_forward_plain;                                                                        \
+  extern const ChannelScaleBackward channel_scale_backward_plain;                                                                      \
+  extern const SoftmaxCrossEntropy softmax_cross_entropy_plain;                                                                        \
+  extern const SkSplitForward sk_split_forward_planes, sk_split_forward_composed;                                                      \
+  extern const SkSplitBackward sk_split_backward_planes, sk_split_backward_composed;                                                   \
+  extern const SkFuseForward sk_fuse_forward_plain;                                                                                    \
+  extern const SkAttentionForward sk_attention_forward_plain;                                                                          \
+  extern const SkAttentionBackward sk_attention_backward_plain;                                                                        \
+  extern const SkSelectForward sk_select_forward_plain;                                                                                \
+  extern const SkSelectBackward sk_select_backward_plain;                                                                              \
+  extern const Sgd sgd_plain;                                                                                                          \
+  extern const Ema ema_plain;                                                                                                          \
+  extern const ReduceNorm reduce_norm_plain;                                                                                           \
   }
 
 SKNET_DECLARE_KERNELS(portable)

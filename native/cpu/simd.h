@@ -36,6 +36,9 @@ constexpr int kReduceRows = 4;
 using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));
 using IntVec = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
 
+// What activations are stored as.
+using Elem = float;
+
 inline Vec load(const float* p) {
   Vec v;
   __builtin_memcpy(&v, p, sizeof(v));
@@ -86,15 +89,19 @@ inline Vec where_positive(Vec z, Vec v) {
 }
 
 // A float64 sum a lane, for what batch norm over few rows will magnify.
+using HalfVec = float __attribute__((vector_size(kLanes / 2 * sizeof(float))));
+using WideVec = double __attribute__((vector_size(kLanes / 2 * sizeof(double))));  // half the lanes
 struct WideSum {
-  double lanes[kLanes] = {};
-  void add(Vec v) {
-    for (int i = 0; i < kLanes; ++i) lanes[i] += static_cast<double>(v[i]);
+  WideVec low{}, high{};
+  SKNET_INLINE void add(Vec v) {
+    HalfVec half[2];
+    __builtin_memcpy(half, &v, sizeof(v));
+    low += __builtin_convertvector(half[0], WideVec);
+    high += __builtin_convertvector(half[1], WideVec);
   }
-  Vec times(double factor) const {
-    Vec v;
-    for (int i = 0; i < kLanes; ++i) v[i] = static_cast<float>(lanes[i] * factor);
-    return v;
+  void store_to(double* p) const {
+    __builtin_memcpy(p, &low, sizeof(low));
+    __builtin_memcpy(p + kLanes / 2, &high, sizeof(high));
   }
 };
 

@@ -1,61 +1,64 @@
-// Batch normalisation over all rows (n, h, w) of a shard, per channel, optionally followed by "+ residual" and ReLU in the same pass.
-//   y = relu(gamma (x - mean) invstd + beta + residual)
-// Backward needs x, not y, except for the ReLU mask where a residual was added (y is kept by its consumer anyway).
+// Batch normalisation over all rows (n, h, w) of a shard, per channel, in the parts that other ops can do in passing (normalize.h):
+//   batch_norm_statistics  one read of u, where the op that wrote u did not leave them
+//   batch_norm_fold        scale and shift from running statistics
+//   batch_norm_apply       y = relu?(z + residual), where a reader cannot read through the norm, or a residual is added
+//   batch_norm_close       dz and its sums, where the op that wrote the gradient did not close it
+//   batch_norm_gradient    du, where the op that reads it cannot read through the norm
+// Activations are blocked (layout.h).
 #pragma once
 
 #include <cstdint>
 
 #include "ops/candidate.h"
+#include "ops/normalize.h"
 
 namespace sknet {
 
 struct BatchNormProblem {
-  int64_t rows;  // n * h * w; at least 2 in training
-  int c;
-  float eps;
-  bool relu;
-  bool residual;
+  int n, hw, c;  // n * hw at least 2 in training
+  int64_t rows() const { return static_cast<int64_t>(n) * hw; }
 };
 
-struct BatchNormForwardArgs {
-  const float* x;         // [rows, c]
-  const float* gamma;     // [c]
-  const float* beta;      // [c]
-  const float* residual;  // [rows, c] or null
-  float* y;               // [rows, c]
-  float* mean;            // [c] saved for backward
-  float* invstd;          // [c] saved for backward, 1 / sqrt(biased variance + eps)
-  float* batch_mean;      // [c] for the running statistics
-  float* batch_var;       // [c] unbiased, for the running statistics
+struct BatchNormStatisticsArgs {
+  const void* u;
+  NormStatistics statistics;
 };
 
-struct BatchNormInferenceArgs {
-  const float* x;
+struct BatchNormFoldArgs {
   const float* gamma;
   const float* beta;
   const float* running_mean;
   const float* running_var;
-  const float* residual;  // or null
-  float* y;
+  float eps;
+  float* scale;
+  float* shift;
 };
 
-struct BatchNormBackwardArgs {
-  const float* x;
-  const float* y;   // the forward's output; read only where residual && relu
-  const float* dy;  // [rows, c]
-  const float* gamma;
-  const float* beta;
-  const float* mean;
-  const float* invstd;
-  float* dx;         // [rows, c]; may be dy itself
-  float* dresidual;  // [rows, c] or null; dy itself where there is no ReLU needs no pointer here
-  bool accumulate_residual;
-  float* dgamma;
-  float* dbeta;
+struct BatchNormApplyArgs {
+  const void* u;
+  Normalize norm;           // its `relu` is ignored
+  const void* residual;     // or null
+  Normalize residual_norm;  // the residual may itself be read through a norm
+  bool relu;
+  void* y;  // may be u or residual in inference
 };
 
-using BatchNormForward = Candidate<BatchNormProblem, BatchNormForwardArgs>;
-using BatchNormInference = Candidate<BatchNormProblem, BatchNormInferenceArgs>;
-using BatchNormBackward = Candidate<BatchNormProblem, BatchNormBackwardArgs>;
+struct BatchNormCloseArgs {
+  const void* dy;
+  NormClose close;
+  void* dz;  // may be dy; null where dz is dy (no ReLU, nothing to add)
+};
+
+struct BatchNormGradientArgs {
+  const void* dz;
+  NormGradient norm;
+  void* du;  // may be dz
+};
+
+using BatchNormStatistics = Candidate<BatchNormProblem, BatchNormStatisticsArgs>;
+using BatchNormFold = Candidate<BatchNormProblem, BatchNormFoldArgs>;
+using BatchNormApply = Candidate<BatchNormProblem, BatchNormApplyArgs>;
+using BatchNormClose = Candidate<BatchNormProblem, BatchNormCloseArgs>;
+using BatchNormGradient = Candidate<BatchNormProblem, BatchNormGradientArgs>;
 
 }  // namespace sknet

@@ -1,4 +1,4 @@
-// y[n, h, w, c] = x[n, h, w, c] gate[n, c]: the last step of a squeeze-and-excitation block.
+// y[n, h, w, c] = x[n, h, w, c] gate[n, c]: the last step of a squeeze-and-excitation block. Blocked (layout.h).
 #pragma once
 
 #include "ops/candidate.h"
@@ -10,19 +10,19 @@ struct ChannelScaleProblem {
 };
 
 struct ChannelScaleForwardArgs {
-  const float* x;     // [n, hw, c]
-  const float* gate;  // [n, c]
-  float* y;           // [n, hw, c]
+  const void* x;     // [n, hw, c]
+  const void* gate;  // [n, c]
+  void* y;           // [n, hw, c]
 };
 
 struct ChannelScaleBackwardArgs {
-  const float* x;
-  const float* gate;
-  const float* dy;
-  float* dx;     // [n, hw, c]; may be dy
-  float* dgate;  // [n, c]
-  bool accumulate_dx;
-  bool accumulate_dgate;
+  const void* x;
+  const void* gate;
+  const void* dy;
+  void* dx;     // [n, hw, c]; may be dy
+  void* dgate;  // [n, c]
+  const void* add_dx;     // dx = ... + add_dx; null: nothing; may be dx
+  const void* add_dgate;  // the same for dgate
 };
 
 using ChannelScaleForward = Candidate<ChannelScaleProblem, ChannelScaleForwardArgs>;

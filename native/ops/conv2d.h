@@ -1,38 +1,58 @@
 // 2-D convolution (cross-correlation) with square kernels, stride, padding, dilation and groups.
-// Activations NHWC, weights OIHW: weight[out][c / groups][kernel][kernel], bias[out] or null.
+// Activations are blocked (layout.h), weights OIHW: weight[out][c / groups][kernel][kernel], bias[out] or null.
 #pragma once
 
 #include <cstdint>
 
 #include "ops/candidate.h"
+#include "ops/normalize.h"
 
 namespace sknet {
+
+// What a convolution does for its neighbours in passing (normalize.h); a candidate that cannot refuses.
+struct Conv2dFusion {
+  bool x_rows = false;      // x is the network's input, float32 NHWC, not blocked
+  bool x_norm = false;      // x is read through a batch norm
+  bool statistics = false;  // forward leaves y's statistics
+  bool y_norm = false;      // forward writes relu?(scale y + shift + residual): inference
+  bool dy_norm = false;     // dy is read through BN's backward
+  bool close = false;       // backward_data closes the gradient it writes
+};
 
 struct Conv2dProblem {
   int n, h, w, c;                                      // input
   int out, kernel, stride, padding, dilation, groups;  // out and c are multiples of groups
   int oh, ow;                                          // output, conv2d_out_size() of h and w
+  Conv2dFusion fusion = {};
 };
 
 struct Conv2dForwardArgs {
-  const float* x;       // [n, h, w, c]
+  const void* x;  // [n, h, w, c]
+  Normalize x_norm;
   const float* weight;  // [out, c / groups, kernel, kernel]
   const float* bias;    // [out] or null
-  float* y;             // [n, oh, ow, out]
+  void* y;              // [n, oh, ow, out]
+  NormStatistics statistics;
+  Normalize y_norm;
+  const void* residual;  // with y_norm, or null
 };
 
 struct Conv2dBackwardDataArgs {
-  const float* dy;      // [n, oh, ow, out]
+  const void* dy;  // [n, oh, ow, out]
+  NormGradient dy_norm;
   const float* weight;  // [out, c / groups, kernel, kernel]
-  float* dx;            // [n, h, w, c]
-  bool accumulate;      // dx += instead of dx =
+  void* dx;             // [n, h, w, c]
+  const void* add;      // dx = ... + add; null: nothing; may be dx. With close: null, close.add stands for it
+  NormClose close;
 };
 
 struct Conv2dBackwardWeightArgs {
-  const float* x;   // [n, h, w, c]
-  const float* dy;  // [n, oh, ow, out]
-  float* dweight;   // [out, c / groups, kernel, kernel]
-  float* dbias;     // [out] or null
+  const void* x;  // [n, h, w, c]
+  Normalize x_norm;
+  const void* dy;  // [n, oh, ow, out]
+  NormGradient dy_norm;
+  float* dweight;  // [out, c / groups, kernel, kernel]
+  float* dbias;    // [out] or null
 };
 
 using Conv2dForward = Candidate<Conv2dProblem, Conv2dForwardArgs>;

@@ -1,4 +1,4 @@
-// Mean over h and w: [n, h, w, c] -> [n, 1, 1, c].
+// Mean over h and w: [n, h, w, c] -> [n, 1, 1, c], blocked (layout.h).
 #pragma once
 
 #include "ops/candidate.h"
@@ -10,14 +10,14 @@ struct GlobalAvgPoolProblem {
 };
 
 struct GlobalAvgPoolForwardArgs {
-  const float* x;  // [n, hw, c]
-  float* y;        // [n, c]
+  const void* x;  // [n, hw, c]
+  void* y;        // [n, c]
 };
 
 struct GlobalAvgPoolBackwardArgs {
-  const float* dy;  // [n, c]
-  float* dx;        // [n, hw, c]
-  bool accumulate;
+  const void* dy;  // [n, c]
+  void* dx;        // [n, hw, c]
+  const void* add;  // dx = ... + add; null: nothing; may be dx
 };
 
 using GlobalAvgPoolForward = Candidate<GlobalAvgPoolProblem, GlobalAvgPoolForwardArgs>;

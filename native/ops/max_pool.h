@@ -1,7 +1,8 @@
-// Square max pooling, NHWC. Padding never wins. Of equal values the first in row-major order of the window takes the gradient.
+// Square max pooling of blocked activations (layout.h). Padding never wins. Of equal values the first in row-major order of the window takes the gradient.
 #pragma once
 
 #include "ops/candidate.h"
+#include "ops/normalize.h"
 
 namespace sknet {
 
@@ -12,17 +13,19 @@ struct MaxPoolProblem {
 };
 
 struct MaxPoolForwardArgs {
-  const float* x;  // [n, h, w, c]
-  float* y;        // [n, oh, ow, c]
+  const void* x;  // [n, h, w, c]
+  Normalize x_norm;
+  void* y;  // [n, oh, ow, c]
 };
 
 // The arg-max is found again from x and y, so that no index is stored.
 struct MaxPoolBackwardArgs {
-  const float* x;
-  const float* y;
-  const float* dy;  // [n, oh, ow, c]
-  float* dx;        // [n, h, w, c]
-  bool accumulate;
+  const void* x;
+  Normalize x_norm;
+  const void* y;
+  const void* dy;   // [n, oh, ow, c]
+  void* dx;         // [n, h, w, c], of the normalised x
+  const void* add;  // dx = ... + add; null: nothing; may be dx
 };
 
 using MaxPoolForward = Candidate<MaxPoolProblem, MaxPoolForwardArgs>;

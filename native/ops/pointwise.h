@@ -1,4 +1,4 @@
-// Element-wise ops on tensors of any shape: relu, sigmoid, add, copy.
+// Element-wise ops on flat memory: relu, sigmoid, add, copy.
 #pragma once
 
 #include <cstdint>
@@ -12,23 +12,23 @@ struct PointwiseProblem {
 };
 
 struct PointwiseForwardArgs {
-  const float* x;
-  float* y;
+  const void* x;
+  void* y;
 };
 
 // relu: dx = y > 0 ? dy : 0. sigmoid: dx = dy y (1 - y). dx may be dy.
 struct PointwiseBackwardArgs {
-  const float* y;
-  const float* dy;
-  float* dx;
-  bool accumulate;
+  const void* y;
+  const void* dy;
+  void* dx;
+  const void* add;  // dx = ... + add; null: nothing; may be dx
 };
 
 // y = a + b; y may be a or b.
 struct AddArgs {
-  const float* a;
-  const float* b;
-  float* y;
+  const void* a;
+  const void* b;
+  void* y;
 };
 
 using PointwiseForward = Candidate<PointwiseProblem, PointwiseForwardArgs>;

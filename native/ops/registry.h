@@ -13,6 +13,7 @@
 #include "ops/pointwise.h"
 #include "ops/reduce_norm.h"
 #include "ops/sgd.h"
+#include "ops/sk_attention.h"
 #include "ops/sk_fuse.h"
 #include "ops/sk_select.h"
 #include "ops/sk_split.h"
@@ -24,12 +25,15 @@ struct OpTable {
   template <class T>
   using List = std::vector<const T*>;
 
+  int block;  // channels that lie together in memory (layout.h)
   List<Conv2dForward> conv2d_forward;
   List<Conv2dBackwardData> conv2d_backward_data;
   List<Conv2dBackwardWeight> conv2d_backward_weight;
-  List<BatchNormForward> batch_norm_forward;
-  List<BatchNormInference> batch_norm_inference;
-  List<BatchNormBackward> batch_norm_backward;
+  List<BatchNormStatistics> batch_norm_statistics;
+  List<BatchNormFold> batch_norm_fold;
+  List<BatchNormApply> batch_norm_apply;
+  List<BatchNormClose> batch_norm_close;
+  List<BatchNormGradient> batch_norm_gradient;
   List<PointwiseForward> relu_forward;
   List<PointwiseBackward> relu_backward;
   List<PointwiseForward> sigmoid_forward;
@@ -46,6 +50,8 @@ struct OpTable {
   List<SkSplitForward> sk_split_forward;
   List<SkSplitBackward> sk_split_backward;
   List<SkFuseForward> sk_fuse_forward;
+  List<SkAttentionForward> sk_attention_forward;
+  List<SkAttentionBackward> sk_attention_backward;
   List<SkSelectForward> sk_select_forward;
   List<SkSelectBackward> sk_select_backward;
   List<Sgd> sgd;

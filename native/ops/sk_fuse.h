@@ -1,5 +1,6 @@
 // Second part of the selective kernel unit: s[n, c] = mean over h, w of sum_m U_m, with U_m = max(scale_m u_m + shift_m, 0).
 // The sum over m is never written. mask and mask_u are the sums by which backward closes without another pass (see sk_split.h).
+// Activations are blocked (layout.h); C is c padded to whole blocks.
 #pragma once
 
 #include "ops/sk_split.h"
@@ -11,12 +12,12 @@ struct SkFuseProblem {
 };
 
 struct SkFuseForwardArgs {
-  const float* u[kMaxBranches];  // [n, hw, c]
-  const float* scale;            // [M, c]
-  const float* shift;            // [M, c]
-  float* s;                      // [n, c]
-  float* mask;                   // [M, n, c] number of pixels with z > 0
-  float* mask_u;                 // [M, n, c] sum of u over them
+  const void* u[kMaxBranches];       // [n, hw, c]
+  const float* scale[kMaxBranches];  // [C]
+  const float* shift[kMaxBranches];  // [C]
+  double* s;                         // [n, C]
+  double* mask;                      // [M, n, C] number of pixels with z > 0; null in inference
+  double* mask_u;                    // [M, n, C] sum of u over them; null in inference
 };
 
 using SkFuseForward = Candidate<SkFuseProblem, SkFuseForwardArgs>;

@@ -14,9 +14,9 @@ struct SoftmaxCrossEntropyProblem {
 };
 
 struct SoftmaxCrossEntropyArgs {
-  const float* logits;    // [n, classes]
+  const void* logits;     // [n, classes], rows padded to whole blocks (layout.h)
   const int32_t* labels;  // [n]
-  float* dlogits;         // [n, classes] or null: gradient of the loss summed over images, times gradient_scale
+  void* dlogits;          // the same or null; zeros in the padding: gradient of the loss summed over images, times gradient_scale
   float gradient_scale;   // 1 / images of the global batch
   float* totals;          // [3]: sum of the losses, hits in the first 1, hits in the first 5
 };

@@ -1,0 +1,15 @@
+// How activations lie in memory: [n][ceil(c / block)][h * w][block]. `block` is the op table's (the vector of a CPU's instruction set),
+// so that one pixel's block of channels is one vector and an image's block of channels is one run of memory. Lanes beyond c are finite and
+// meet nothing but zero weights; ops that reduce over channels skip them. An [n, c] matrix is the same with h * w = 1: rows padded to
+// whole blocks. Vectors of one number a channel are padded to whole blocks too; those among the parameters are followed by zeros up to a
+// multiple of 16 (plan/graph.cc).
+#pragma once
+
+#include <cstdint>
+
+namespace sknet {
+
+constexpr int blocks_in(int channels, int block) { return (channels + block - 1) / block; }
+constexpr int padded_channels(int channels, int block) { return blocks_in(channels, block) * block; }
+
+}  // namespace sknet
