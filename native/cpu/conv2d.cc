@@ -1,202 +1,356 @@
-// conv2d on the CPU: "few_rows" for the small linear layers of attention, "planes" for grouped and depthwise convolutions, "gemm" for
-// everything.
+// conv2d on the CPU, candidate "gemm": every dense convolution and linear layer as a matrix product. Grouped ones: conv2d_planes.cc,
+// conv2d_direct.cc.
 #include "ops/conv2d.h"
 
-#include "cpu/conv2d_gemm.h"
-#include "cpu/few_rows.h"
+#include <type_traits>
+
+#include "cpu/columns.h"
+#include "cpu/gemm.h"
 #include "cpu/kernels.h"
-#include "cpu/planes.h"
 
 namespace sknet::cpu {
 namespace {
 
-// ---------------------------------------------------------------------------------------------------- planes
+bool pointwise(const Conv2dProblem& p) { return p.kernel == 1 && p.padding == 0; }
+int taps(const Conv2dProblem& p) { return p.kernel * p.kernel; }
+int blocks_of(int channels) { return blocks_in(channels, kLanes); }
 
-int64_t forward_plane(const Conv2dProblem& p) { return plane_floats(p.h + 2 * p.padding, p.w + 2 * p.padding); }
-int64_t backward_plane(const Conv2dProblem& p) { return plane_floats(backward_rows(p), backward_cols(p)); }
-int width_of(const Conv2dProblem& p) { return p.c / p.groups; }
+// Blocks of the summed dimension: of x's windows, and of dy's (backward_data).
+int window_blocks(const Conv2dProblem& p) { return p.fusion.x_rows ? ceil_div(taps(p) * p.c, kLanes) : taps(p) * blocks_of(p.c); }
+int transposed_blocks(const Conv2dProblem& p) { return taps(p) * blocks_of(p.out); }
 
-void pack_all(const Conv2dProblem& p, const float* weight, bool backward, float* packed, const Exec& exec) {
-  const int blocks = blocks_of(p.c);
-  const int64_t size = packed_planes_size(p.c, width_of(p), p.kernel) / blocks;
-  parallel_for(*exec.pool, blocks,
-               [&](int64_t block, int) { pack_planes(p, weight, backward, static_cast<int>(block), packed + block * size); });
+const char* refuse(const Conv2dProblem& p) {
+  if (p.groups != 1) return "grouped";
+  if (p.fusion.x_rows && taps(p) * p.c > RowsSource::kMostTaps) return "windows of the input are too large";
+  if (p.fusion.x_rows && p.fusion.x_norm) return "the network's input is not read through a norm";
+  return nullptr;
 }
 
-size_t planes_packed_bytes(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(packed_planes_size(p.c, width_of(p), p.kernel));
+const char* refuse_backward_data(const Conv2dProblem& p) {
+  if (p.groups != 1) return "grouped";
+  if (!pointwise(p) && p.fusion.dy_norm) return "reads dy through a norm only where the kernel is 1x1";
+  if (p.stride != 1 && p.fusion.close) return "closes a gradient only at stride 1";
+  return nullptr;
 }
 
-size_t planes_forward_scratch(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(group_blocks(width_of(p)) * forward_plane(p));
+// Calls f(source) with the way x is read.
+template <class F>
+void with_source(const Conv2dProblem& p, const void* x, const Normalize& norm, const F& f) {
+  if (p.fusion.x_rows) return f(RowsSource{static_cast<const float*>(x), p});
+  const Elem* elems = static_cast<const Elem*>(x);
+  const auto of = [&](const auto& read) {
+    using Read = std::remove_cvref_t<decltype(read)>;
+    if (pointwise(p)) return f(PointSource<Read>{read, grid_of(p.n, p.h * p.w, p.c), p.ow, p.w, p.stride, blocks_of(p.c)});
+    f(WindowSource<Read>{read, p});
+  };
+  if (norm.scale == nullptr) return of(PlainRead{elems});
+  of(NormalizedRead{elems, norm});
 }
 
-template <int W>
-void planes_forward_width(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
-  const int width = width_of(p), blocks = blocks_of(p.c), gb = group_blocks(width);
-  const int64_t weights_block = packed_planes_size(p.c, width, p.kernel) / blocks, weights_part = weights_block / gb;
-  const float* packed = reinterpret_cast<const float*>(exec.workspace);
-  const int cols = p.w + 2 * p.padding;
-  parallel_for(*exec.pool, static_cast<int64_t>(p.n) * blocks, [&](int64_t item, int thread) {
-    float* planes = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
-    const int64_t n = item / blocks;
-    const int block = static_cast<int>(item % blocks), c0 = block * kLanes, lanes = min_of(kLanes, p.c - c0);
-    TapSource sources[64];
-    for (int ib = 0; ib < gb; ++ib) {
-      const Plane plane{planes + ib * forward_plane(p), p.h + 2 * p.padding, cols};
-      fill_plane(plane, a.x + n * p.h * p.w * p.c, p.h, p.w, p.c, (first_block(width, block) + ib) * kLanes, p.padding, p.padding);
-      sources[ib] = {plane.data,
-                     plane_floats(1, cols),
-                     static_cast<int64_t>(p.stride) * kLanes,
-                     p.kernel,
-                     p.dilation,
-                     packed + block * weights_block + ib * weights_part};
-    }
-    const Vec bias = a.bias == nullptr ? Vec{} : load_part(a.bias + c0, lanes);
-    for (int row = 0; row < p.oh; ++row) {
-      float* y = a.y + ((n * p.oh + row) * p.ow) * p.c + c0;
-      convolve_row<W>(sources, gb, p.ow, [&]<int T>(int col, Vec(&acc)[T]) {
-#pragma GCC unroll 16
-        for (int t = 0; t < T; ++t) acc[t] += bias;
-        store_pixels(acc, y + static_cast<int64_t>(col) * p.c, p.c, lanes, false);
-      });
-      for (int ib = 0; ib < gb; ++ib) sources[ib].x += p.stride * sources[ib].row_stride;
-    }
-  });
+template <class F>
+void with_gradient(const Conv2dProblem& p, const void* dy, const NormGradient& norm, const F& f) {
+  const Grid grid = grid_of(p.n, p.oh * p.ow, p.out);
+  const Elem* elems = static_cast<const Elem*>(dy);
+  if (norm.u == nullptr) return f(PointSource<PlainRead>{{elems}, grid, p.ow, p.ow, 1, blocks_of(p.out)});
+  f(PointSource<GradientRead>{{elems, norm}, grid, p.ow, p.ow, 1, blocks_of(p.out)});
 }
 
-void planes_forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
-  pack_all(p, a.weight, false, reinterpret_cast<float*>(exec.workspace), exec);
-  for_width(width_of(p), [&]<int W>() { planes_forward_width<W>(p, a, exec); });
-}
-
-size_t planes_backward_data_scratch(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(group_blocks(width_of(p)) * backward_plane(p));
-}
-
-// Spreads dy's block into its plane (see backward_lead).
-void fill_backward_plane(const Conv2dProblem& p, const float* dy_image, int c0, float* data) {
-  const int lead = backward_lead(p), cols = backward_cols(p), lanes = min_of(kLanes, p.out - c0);
-  zero_floats(data, backward_plane(p));
-  for (int row = 0; row < p.oh; ++row) {
-    float* dst = data + plane_floats(lead + row * p.stride, cols) + static_cast<int64_t>(lead) * kLanes;
-    const float* src = dy_image + static_cast<int64_t>(row) * p.ow * p.out + c0;
-    for (int col = 0; col < p.ow; ++col) store(dst + col * p.stride * kLanes, load_part(src + static_cast<int64_t>(col) * p.out, lanes));
+// OIHW offset of summed index k within one output's weights; -1 in the padding.
+struct WeightIndex {
+  int c, taps, padded;  // padded: channels a tap takes in k
+  explicit WeightIndex(const Conv2dProblem& p) : c(p.c), taps(cpu::taps(p)), padded(p.fusion.x_rows ? p.c : padded_channels(p.c, kLanes)) {}
+  int operator()(int k) const {
+    const int tap = k / padded, channel = k % padded;
+    return tap < taps && channel < c ? channel * taps + tap : -1;
   }
+};
+
+// ---------------------------------------------------------------------------------------------------- forward
+
+PixelPlan forward_plan(const Conv2dProblem& p) {
+  const Grid grid = grid_of(p.n, p.oh * p.ow, p.out);
+  return plan_pixels(grid.images, grid.pixels, window_blocks(p), p.out);
 }
 
-template <int W>
-void planes_backward_data_width(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
-  const int width = width_of(p), blocks = blocks_of(p.c), gb = group_blocks(width);
-  const int64_t weights_block = packed_planes_size(p.c, width, p.kernel) / blocks, weights_part = weights_block / gb;
-  const float* packed = reinterpret_cast<const float*>(exec.workspace);
-  const int cols = backward_cols(p);
-  parallel_for(*exec.pool, static_cast<int64_t>(p.n) * blocks, [&](int64_t item, int thread) {
-    float* planes = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
-    const int64_t n = item / blocks;
-    const int block = static_cast<int>(item % blocks), c0 = block * kLanes, lanes = min_of(kLanes, p.c - c0);
-    TapSource sources[64];
-    for (int ib = 0; ib < gb; ++ib) {
-      float* plane = planes + ib * backward_plane(p);
-      fill_backward_plane(p, a.dy + n * p.oh * p.ow * p.out, (first_block(width, block) + ib) * kLanes, plane);
-      sources[ib] = {plane, plane_floats(1, cols), kLanes, p.kernel, p.dilation, packed + block * weights_block + ib * weights_part};
+size_t forward_packed(const Conv2dProblem& p) { return static_cast<size_t>(packed_size(window_blocks(p) * kLanes, p.out)); }
+
+// Behind the packed weights, for statistics: [piece][mean, squared deviations][padded out].
+size_t forward_workspace(const Conv2dProblem& p) {
+  const size_t sums = p.fusion.statistics ? static_cast<size_t>(forward_plan(p).items()) * 2 * padded_channels(p.out, kLanes) : 0;
+  return sizeof(float) * (forward_packed(p) + sums);
+}
+size_t forward_scratch(const Conv2dProblem& p) { return pixels_scratch(forward_plan(p)); }
+
+struct ForwardEpilogue {
+  const Conv2dProblem& p;
+  const Conv2dForwardArgs& a;
+  Grid grid;
+  float* sums;  // or null
+  int channels;
+
+  struct Block {
+    const ForwardEpilogue& e;
+    Elem* y;
+    const Elem* residual;
+    float* sums;
+    Vec bias{};
+    NormalizeVec norm{};
+    // Deviations from the first tile's mean: exact however far the mean is from zero.
+    Vec pivot{}, sum{}, squares{};
+    int pixels = 0;
+
+    void tile(int pixel, int count, const float* values) {
+      if (sums != nullptr) {
+        if (pixels == 0) {
+          for (int t = 0; t < count; ++t) pivot += load(values + t * kLanes);
+          pivot = pivot / static_cast<float>(count) + bias;
+        }
+        pixels += count;
+      }
+      const int64_t step = e.grid.pixel;
+      for (int t = 0; t < count; ++t) {
+        Vec v = load(values + t * kLanes) + bias;
+        const int64_t at = (pixel + t) * step;
+        if (sums != nullptr) {
+          const Vec d = v - pivot;
+          sum += d;
+          squares += d * d;
+        } else if (e.a.y_norm.scale != nullptr) {
+          v = norm.scale * v + norm.shift;
+          if (residual != nullptr) v += load(residual + at);
+          if (norm.relu) v = relu(v);
+        }
+        store(y + at, v);
+      }
     }
-    for (int row = 0; row < p.h; ++row) {
-      float* dx = a.dx + ((n * p.h + row) * p.w) * p.c + c0;
-      convolve_row<W>(sources, gb, p.w, [&]<int T>(int col, Vec(&acc)[T]) {
-        store_pixels(acc, dx + static_cast<int64_t>(col) * p.c, p.c, lanes, a.accumulate);
-      });
-      for (int ib = 0; ib < gb; ++ib) sources[ib].x += sources[ib].row_stride;
+    void end() {
+      if (sums == nullptr) return;
+      const Vec mean = sum / static_cast<float>(pixels);
+      store(sums, pivot + mean);
+      store(sums + e.channels, squares - sum * mean);
+    }
+  };
+
+  Block begin(int64_t piece, int image, int block) const {
+    const int64_t at = image * grid.image + block * grid.block;
+    Block state{*this, static_cast<Elem*>(a.y) + at, a.residual == nullptr ? nullptr : static_cast<const Elem*>(a.residual) + at,
+                sums == nullptr ? nullptr : sums + piece * 2 * channels + block * kLanes};
+    if (a.bias != nullptr) state.bias = load(a.bias + block * kLanes);
+    if (a.y_norm.scale != nullptr) state.norm = normalize_at(a.y_norm, block * kLanes);
+    return state;
+  }
+};
+
+void finish_statistics(const Conv2dProblem& p, const PixelPlan& plan, const NormStatistics& s, const float* sums, const Exec& exec) {
+  const int channels = padded_channels(p.out, kLanes);
+  parallel_for(*exec.pool, channels, [&](int64_t channel, int) {
+    const int c = static_cast<int>(channel);
+    double count = 0, mean = 0, squares = 0;
+    for (int64_t piece = 0; piece < plan.items(); ++piece) {
+      const double n = min_of(plan.piece, plan.pixels - static_cast<int>(piece % plan.pieces) * plan.piece);
+      const double delta = sums[piece * 2 * channels + c] - mean, total = count + n;
+      mean += delta * n / total;
+      squares += sums[(piece * 2 + 1) * channels + c] + delta * delta * count * n / total;
+      count = total;
+    }
+    set_statistics(s, c, p.out, mean, squares, count);
+  });
+}
+
+void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
+  float* packed = reinterpret_cast<float*>(exec.workspace);
+  float* sums = a.statistics.gamma == nullptr ? nullptr : packed + forward_packed(p);
+  const WeightIndex index(p);
+  const int64_t row = static_cast<int64_t>(p.c) * taps(p);
+  pack_weights(*exec.pool, window_blocks(p) * kLanes, p.out, packed, [&](int k, int o) {
+    const int at = index(k);
+    return at < 0 ? 0 : a.weight[o * row + at];
+  });
+  const PixelPlan plan = forward_plan(p);
+  const ForwardEpilogue epilogue{p, a, grid_of(p.n, p.oh * p.ow, p.out), sums, padded_channels(p.out, kLanes)};
+  with_source(p, a.x, a.x_norm, [&](const auto& source) { gemm_pixels(exec, plan, p.out, packed, source, epilogue); });
+  if (sums != nullptr) finish_statistics(p, plan, a.statistics, sums, exec);
+}
+
+// ---------------------------------------------------------------------------------------------------- backward_data
+
+// 1x1: a product over output pixels, each written to the one input pixel it came from; k x k: over input pixels.
+PixelPlan backward_data_plan(const Conv2dProblem& p) {
+  const Grid grid = pointwise(p) ? grid_of(p.n, p.oh * p.ow, p.out) : grid_of(p.n, p.h * p.w, p.c);
+  return plan_pixels(grid.images, grid.pixels, transposed_blocks(p), p.c);
+}
+
+size_t backward_data_packed(const Conv2dProblem& p) { return static_cast<size_t>(packed_size(transposed_blocks(p) * kLanes, p.c)); }
+size_t backward_data_workspace(const Conv2dProblem& p) {
+  const size_t sums = p.fusion.close ? static_cast<size_t>(backward_data_plan(p).items()) * 2 * padded_channels(p.c, kLanes) : 0;
+  return sizeof(float) * (backward_data_packed(p) + sums);
+}
+size_t backward_data_scratch(const Conv2dProblem& p) { return pixels_scratch(backward_data_plan(p)); }
+
+struct BackwardDataEpilogue {
+  const Conv2dProblem& p;
+  const Conv2dBackwardDataArgs& a;
+  Grid grid;        // of dx
+  const Elem* add;  // or null
+  float* sums;      // [piece][dz, dz (u - mean)][channels], or null
+  int channels;
+
+  struct Block {
+    const BackwardDataEpilogue& e;
+    int64_t base;
+    float* sums;
+    NormCloseVec close{};
+    Vec sum{}, dot{};
+
+    int64_t offset(int pixel) const {
+      const Conv2dProblem& p = e.p;
+      if (p.stride == 1 || !pointwise(p) || e.grid.pixels == 1 || p.h * p.w == 1) return pixel * e.grid.pixel;
+      return (static_cast<int64_t>(pixel / p.ow) * p.w + pixel % p.ow) * p.stride * e.grid.pixel;
+    }
+    void tile(int pixel, int count, const float* values) {
+      Elem* dx = static_cast<Elem*>(e.a.dx) + base;
+      const Elem* add = e.add == nullptr ? nullptr : e.add + base;
+      const Elem* u = sums == nullptr ? nullptr : static_cast<const Elem*>(e.a.close.u) + base;
+      const Elem* output = close.by_output ? static_cast<const Elem*>(e.a.close.output) + base : nullptr;
+      for (int t = 0; t < count; ++t) {
+        Vec v = load(values + t * kLanes);
+        const int64_t at = offset(pixel + t);
+        if (add != nullptr) v += load(add + at);
+        if (sums != nullptr) {
+          const Vec uv = load(u + at);
+          v = close.gate(v, uv, output == nullptr ? Vec{} : load(output + at));
+          sum += v;
+          dot += v * (uv - close.mean);
+        }
+        store(dx + at, v);
+      }
+    }
+    void end() {
+      if (sums == nullptr) return;
+      store(sums, sum);
+      store(sums + e.channels, dot);
+    }
+  };
+
+  Block begin(int64_t piece, int image, int block) const {
+    Block state{*this, image * grid.image + block * grid.block, sums == nullptr ? nullptr : sums + piece * 2 * channels + block * kLanes};
+    if (sums != nullptr) state.close = norm_close_at(a.close, block * kLanes);
+    return state;
+  }
+};
+
+// What a strided 1x1 product does not reach: dx = add, or zero.
+const Elem* fill_unreached(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
+  Elem* dx = static_cast<Elem*>(a.dx);
+  const Elem* add = static_cast<const Elem*>(a.add);
+  if (add == dx) return dx;
+  const int64_t image = static_cast<int64_t>(p.h) * p.w * padded_channels(p.c, kLanes);
+  parallel_for(*exec.pool, p.n, [&](int64_t n, int) {
+    for (int64_t at = n * image; at < (n + 1) * image; at += kLanes) store(dx + at, add == nullptr ? Vec{} : load(add + at));
+  });
+  return add == nullptr ? nullptr : dx;
+}
+
+void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
+  float* packed = reinterpret_cast<float*>(exec.workspace);
+  float* sums = a.close.u == nullptr ? nullptr : packed + backward_data_packed(p);
+  const int padded_out = padded_channels(p.out, kLanes), all_taps = taps(p);
+  pack_weights(*exec.pool, transposed_blocks(p) * kLanes, p.c, packed, [&](int k, int c) {
+    const int tap = k / padded_out, o = k % padded_out;
+    return o < p.out ? a.weight[(static_cast<int64_t>(o) * p.c + c) * all_taps + tap] : 0;
+  });
+  const PixelPlan plan = backward_data_plan(p);
+  const Elem* add = static_cast<const Elem*>(sums == nullptr ? a.add : a.close.add);
+  if (pointwise(p) && p.stride > 1 && p.h * p.w > 1) add = fill_unreached(p, a, exec);
+  const BackwardDataEpilogue epilogue{p, a, grid_of(p.n, p.h * p.w, p.c), add, sums, padded_channels(p.c, kLanes)};
+  if (pointwise(p)) {
+    with_gradient(p, a.dy, a.dy_norm, [&](const auto& source) { gemm_pixels(exec, plan, p.c, packed, source, epilogue); });
+  } else {
+    gemm_pixels(exec, plan, p.c, packed, TransposedSource{static_cast<const Elem*>(a.dy), p}, epilogue);
+  }
+  if (sums == nullptr) return;
+  const int channels = padded_channels(p.c, kLanes);
+  const double rows = static_cast<double>(p.n) * p.h * p.w;
+  parallel_for(*exec.pool, channels, [&](int64_t c, int) {
+    double sum = 0, dot = 0;
+    for (int64_t piece = 0; piece < plan.items(); ++piece) {
+      sum += sums[piece * 2 * channels + c];
+      dot += sums[(piece * 2 + 1) * channels + c];
+    }
+    set_close(a.close, static_cast<int>(c), p.c, sum, dot, rows);
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- backward_weight
+
+ReducePlan backward_weight_plan(const Conv2dProblem& p) {
+  const Grid grid = grid_of(p.n, p.oh * p.ow, p.out);
+  return plan_reduce(grid.images, grid.pixels, window_blocks(p), p.out);
+}
+size_t backward_weight_workspace(const Conv2dProblem& p) { return reduce_workspace(backward_weight_plan(p)); }
+size_t backward_weight_scratch(const Conv2dProblem& p) { return reduce_scratch(backward_weight_plan(p)); }
+
+// dbias[o] = sum of dy over all rows.
+template <class Gradient>
+void bias_gradient(const Conv2dProblem& p, const Gradient& gradient, float* dbias, const Exec& exec) {
+  parallel_for(*exec.pool, blocks_of(p.out), [&](int64_t block, int) {
+    const auto value = gradient.read.prepare(static_cast<int>(block));
+    WideSum total;
+    for (int image = 0; image < gradient.grid.images; ++image) {
+      Vec sum{};
+      for (int pixel = 0; pixel < gradient.grid.pixels; ++pixel) {
+        sum += value(image * gradient.grid.image + block * gradient.grid.block + pixel * gradient.grid.pixel);
+      }
+      total.add(sum);
+    }
+    double sums[kLanes];
+    total.store_to(sums);
+    for (int lane = 0; lane < min_of(kLanes, p.out - static_cast<int>(block) * kLanes); ++lane) {
+      dbias[block * kLanes + lane] = static_cast<float>(sums[lane]);
     }
   });
 }
 
-void planes_backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
-  pack_all(p, a.weight, true, reinterpret_cast<float*>(exec.workspace), exec);
-  for_width(width_of(p), [&]<int W>() { planes_backward_data_width<W>(p, a, exec); });
-}
-
-size_t planes_backward_weight_workspace(const Conv2dProblem& p) {
-  return planes_packed_bytes(p) * static_cast<size_t>(image_chunks(p.n, blocks_of(p.c)));
-}
-
-size_t planes_backward_weight_scratch(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(group_blocks(width_of(p)) * forward_plane(p) + plane_floats(p.oh, p.ow));
-}
-
-template <int W>
-void planes_backward_weight_width(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
-  const int width = width_of(p), blocks = blocks_of(p.c), gb = group_blocks(width), chunks = image_chunks(p.n, blocks);
-  const int64_t gradient_block = packed_planes_size(p.c, width, p.kernel) / blocks, gradient_part = gradient_block / gb;
-  float* gradients = reinterpret_cast<float*>(exec.workspace);  // [block][chunk][gradient_block]
-  const int cols = p.w + 2 * p.padding, per_chunk = ceil_div(p.n, chunks);
-  parallel_for(*exec.pool, static_cast<int64_t>(chunks) * blocks, [&](int64_t item, int thread) {
-    float* dy = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
-    float* planes = dy + plane_floats(p.oh, p.ow);
-    const int chunk = static_cast<int>(item / blocks), block = static_cast<int>(item % blocks);
-    float* gradient = gradients + (static_cast<int64_t>(block) * chunks + chunk) * gradient_block;
-    zero_floats(gradient, gradient_block);
-    for (int64_t n = static_cast<int64_t>(chunk) * per_chunk; n < min_of<int64_t>(p.n, (chunk + 1) * static_cast<int64_t>(per_chunk));
-         ++n) {
-      fill_plane({dy, p.oh, p.ow}, a.dy + n * p.oh * p.ow * p.out, p.oh, p.ow, p.out, block * kLanes, 0, 0);
-      for (int ib = 0; ib < gb; ++ib) {
-        const Plane plane{planes + ib * forward_plane(p), p.h + 2 * p.padding, cols};
-        fill_plane(plane, a.x + n * p.h * p.w * p.c, p.h, p.w, p.c, (first_block(width, block) + ib) * kLanes, p.padding, p.padding);
-        const GradientPlanes g{plane.data, plane_floats(1, cols), p.stride, p.kernel, p.dilation,
-                               dy,         plane_floats(1, p.ow), kLanes,   p.oh,     p.ow};
-        gradient_taps<W>(g, gradient + ib * gradient_part);
+void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
+  float* partial = reinterpret_cast<float*>(exec.workspace);
+  const ReducePlan plan = backward_weight_plan(p);
+  with_source(p, a.x, a.x_norm, [&](const auto& source) {
+    with_gradient(p, a.dy, a.dy_norm, [&](const auto& gradient) {
+      gemm_reduce(exec, plan, p.out, partial, source, gradient);
+      if (a.dbias != nullptr) bias_gradient(p, gradient, a.dbias, exec);
+    });
+  });
+  const WeightIndex index(p);
+  const int k = plan.blocks * kLanes;
+  const int64_t row = static_cast<int64_t>(p.c) * taps(p), all = static_cast<int64_t>(plan.pairs) * k * kPairLanes;
+  constexpr int kRows = 64;
+  const int parts = ceil_div(k, kRows);
+  parallel_for(*exec.pool, static_cast<int64_t>(plan.pairs) * parts, [&](int64_t item, int) {
+    const int pair = static_cast<int>(item / parts), k0 = static_cast<int>(item % parts) * kRows;
+    float* packed = partial + static_cast<int64_t>(pair) * k * kPairLanes;
+    for (int64_t at = static_cast<int64_t>(k0) * kPairLanes; at < static_cast<int64_t>(min_of(k, k0 + kRows)) * kPairLanes; at += kLanes) {
+      Vec sum = load(packed + at);
+      for (int chunk = 1; chunk < plan.chunks; ++chunk) sum += load(packed + chunk * all + at);
+      store(packed + at, sum);
+    }
+    for (int lane = 0; lane < min_of(kPairLanes, p.out - pair * kPairLanes); ++lane) {
+      float* to = a.dweight + (static_cast<int64_t>(pair) * kPairLanes + lane) * row;
+      for (int i = k0; i < min_of(k, k0 + kRows); ++i) {
+        const int at = index(i);
+        if (at >= 0) to[at] = packed[static_cast<int64_t>(i) * kPairLanes + lane];
       }
     }
   });
-  parallel_for(*exec.pool, blocks, [&](int64_t block, int) {
-    float* sum = gradients + block * chunks * gradient_block;
-    for (int chunk = 1; chunk < chunks; ++chunk) {
-      for (int64_t i = 0; i < gradient_block; ++i) sum[i] += sum[chunk * gradient_block + i];
-    }
-    unpack_planes(p, sum, static_cast<int>(block), a.dweight);
-  });
-}
-
-void planes_backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
-  for_width(width_of(p), [&]<int W>() { planes_backward_weight_width<W>(p, a, exec); });
-  if (a.dbias != nullptr) bias_gradient(p, a.dy, a.dbias, exec);
-}
-
-// ---------------------------------------------------------------------------------------------------- gemm
-
-size_t gemm_forward_workspace(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(packed_size(p.kernel * p.kernel * (p.c / p.groups), p.out / p.groups));
-}
-size_t gemm_backward_data_workspace(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(packed_size(p.kernel * p.kernel * (p.out / p.groups), p.c / p.groups));
-}
-size_t gemm_backward_weight_workspace(const Conv2dProblem& p) {
-  return gemm_reduce_workspace(static_cast<int64_t>(p.n) * p.oh * p.ow, p.out / p.groups, p.kernel * p.kernel * (p.c / p.groups));
-}
-size_t rows_scratch(const Conv2dProblem&) { return gemm_rows_scratch(); }
-size_t reduce_scratch(const Conv2dProblem&) { return gemm_reduce_scratch(); }
-
-void run_gemm_backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
-  gemm_backward_weight(p, a, exec);
-  if (a.dbias != nullptr) bias_gradient(p, a.dy, a.dbias, exec);
 }
 
 }  // namespace
 
 namespace SKNET_ISA {
 
-const Conv2dForward conv2d_forward_few_rows{"few_rows", few_rows_refuse, nullptr, nullptr, few_rows_forward};
-const Conv2dForward conv2d_forward_planes{"planes", planes_refuse, planes_packed_bytes, planes_forward_scratch, planes_forward};
-const Conv2dForward conv2d_forward_gemm{"gemm", nullptr, gemm_forward_workspace, rows_scratch, gemm_forward};
-const Conv2dBackwardData conv2d_backward_data_few_rows{"few_rows", few_rows_refuse, nullptr, nullptr, few_rows_backward_data};
-const Conv2dBackwardData conv2d_backward_data_planes{"planes", planes_refuse, planes_packed_bytes, planes_backward_data_scratch,
-                                                     planes_backward_data};
-const Conv2dBackwardData conv2d_backward_data_gemm{"gemm", nullptr, gemm_backward_data_workspace, rows_scratch, gemm_backward_data};
-const Conv2dBackwardWeight conv2d_backward_weight_few_rows{"few_rows", few_rows_refuse, nullptr, nullptr, few_rows_backward_weight};
-const Conv2dBackwardWeight conv2d_backward_weight_planes{"planes", planes_refuse, planes_backward_weight_workspace,
-                                                         planes_backward_weight_scratch, planes_backward_weight};
-const Conv2dBackwardWeight conv2d_backward_weight_gemm{"gemm", nullptr, gemm_backward_weight_workspace, reduce_scratch,
-                                                       run_gemm_backward_weight};
+const Conv2dForward conv2d_forward_gemm{"gemm", refuse, forward_workspace, forward_scratch, forward};
+const Conv2dBackwardData conv2d_backward_data_gemm{"gemm", refuse_backward_data, backward_data_workspace, backward_data_scratch,
+                                                   backward_data};
+const Conv2dBackwardWeight conv2d_backward_weight_gemm{"gemm", refuse, backward_weight_workspace, backward_weight_scratch, backward_weight};
 
 }  // namespace SKNET_ISA
 }  // namespace sknet::cpu

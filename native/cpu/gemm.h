@@ -1,227 +1,267 @@
-// The one matrix product behind every dense convolution and linear layer, in two forms:
-//   gemm_rows:    C[rows, n] (+)= A[rows, k] B[k, n], rows of A gathered (implicit im2col), B packed beforehand
-//   gemm_reduce:  C[m, n] = sum over rows of A[row, m] B[row, n], both gathered; the weight gradient
-// Both copy blocks of their operands into padded thread-local rows (no cache aliasing at power-of-two channel counts) and run a
-// register tile over them. Sums are split into blocks of kDepth, which also bounds the rounding error.
+// The matrix product behind every dense convolution and linear layer, on blocked operands (ops/layout.h):
+//   gemm_pixels:  y[pixel, out] = sum over k of x[pixel, k] w[k, out], w packed beforehand; what happens to y is the caller's
+//   gemm_reduce:  dw[k, out] = sum over pixels of x[pixel, k] dy[pixel, out]; the weight gradient
+// x is [k / kLanes][pixel][kLanes]: the activation itself where it is read as it is, else a copy of a few hundred pixels in L2, made by a
+// source (columns.h). Sums are cut into blocks of kDepth, which bounds the rounding error.
 #pragma once
 
 #include "core/exec.h"
 #include "core/thread_pool.h"
-#include "cpu/simd.h"
+#include "cpu/tiles.h"
 
 namespace sknet::cpu {
 namespace {
 
-constexpr int kDepth = 256;              // block of the summed dimension
-constexpr int kRowStride = kDepth + 16;  // floats between rows of a gathered block
-constexpr int kTileCols = 2 * kLanes;
-constexpr int kChunkTiles = 8;  // row tiles gathered at once: they share a panel of B while it is in L1
+constexpr int kDepthBlocks = 256 / kLanes;  // blocks of k that accumulators run over
+constexpr int kPairLanes = 2 * kLanes;      // outputs a tile computes
+constexpr int kMaxPixels = 224;             // of a piece: x's copy stays in L2
+constexpr int64_t kPieceFloats = 160 * 1024;
 
-// ---- B, packed: blocks of kDepth rows; in a block, panels of kTileCols columns (the last may be kLanes wide), each [depth][width].
+// ---- weights, packed: [pair of output blocks][k][kPairLanes], zeros beyond the last output
 
-constexpr int64_t packed_cols(int n) { return ceil_div(n, kLanes) * static_cast<int64_t>(kLanes); }
-constexpr int64_t packed_size(int k, int n) { return k * packed_cols(n); }
+constexpr int pairs_of(int out) { return ceil_div(out, kPairLanes); }
+constexpr int64_t packed_size(int k, int out) { return static_cast<int64_t>(pairs_of(out)) * kPairLanes * k; }
 
-// element(k, j) -> B[k][j]. Parallel over panels.
+// element(k, o) -> w[k][o], asked only for o < out.
 template <class Element>
-inline void pack_b(ThreadPool& pool, int k, int n, float* packed, const Element& element) {
-  const int panels = ceil_div(n, kTileCols), blocks = ceil_div(k, kDepth);
-  parallel_for(pool, static_cast<int64_t>(panels) * blocks, [&](int64_t item, int) {
-    const int block = static_cast<int>(item / panels), panel = static_cast<int>(item % panels);
-    const int k0 = block * kDepth, depth = min_of(kDepth, k - k0), j0 = panel * kTileCols;
-    const int width = n - j0 > kLanes ? kTileCols : kLanes;
-    float* dst = packed + k0 * packed_cols(n) + static_cast<int64_t>(j0) * depth;
-    for (int j = 0; j < width; ++j) {
-      if (j0 + j < n) {
-        for (int i = 0; i < depth; ++i) dst[i * width + j] = element(k0 + i, j0 + j);
-      } else {
-        for (int i = 0; i < depth; ++i) dst[i * width + j] = 0;
-      }
+inline void pack_weights(ThreadPool& pool, int k, int out, float* packed, const Element& element) {
+  constexpr int kRows = 256;
+  const int parts = ceil_div(k, kRows);
+  parallel_for(pool, static_cast<int64_t>(pairs_of(out)) * parts, [&](int64_t item, int) {
+    const int pair = static_cast<int>(item / parts), k0 = static_cast<int>(item % parts) * kRows, k1 = min_of(k, k0 + kRows);
+    float* dst = packed + static_cast<int64_t>(pair) * k * kPairLanes;
+    for (int lane = 0; lane < kPairLanes; ++lane) {
+      const int o = pair * kPairLanes + lane;
+      for (int i = k0; i < k1; ++i) dst[static_cast<int64_t>(i) * kPairLanes + lane] = o < out ? element(i, o) : 0;
     }
   });
 }
 
-// ---- register tile of gemm_rows
+// ---- register tile: T pixels x V output blocks
 
-template <int V>
-SKNET_INLINE void store_tile(const Vec (&acc)[kTileRows][V], float* const* rows, int64_t col, int valid_rows, int valid_cols, bool add) {
-  if (valid_rows == kTileRows && valid_cols == V * kLanes) {
+// tile[v][t] (+)= sum over `blocks` blocks of k. x: first pixel; block_stride: floats between x's blocks.
+template <int T, int V, bool ADD>
+[[gnu::noinline]] inline void multiply_tile(const float* x, int64_t block_stride, int blocks, const float* w, float* tile) {
+  Vec acc[V][T];
+#pragma GCC unroll 2
+  for (int v = 0; v < V; ++v) {
 #pragma GCC unroll 16
-    for (int r = 0; r < kTileRows; ++r) {
-      float* y = rows[r] + col;
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) store(y + v * kLanes, add ? load(y + v * kLanes) + acc[r][v] : acc[r][v]);
-    }
-    return;
+    for (int t = 0; t < T; ++t) acc[v][t] = Vec{};
   }
-  float spill[kTileRows][V * kLanes];
+  for (int b = 0; b < blocks; ++b, x += block_stride) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kLanes; ++i, w += kPairLanes) {
+      Vec wv[V];
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) wv[v] = load(w + v * kLanes);
 #pragma GCC unroll 16
-  for (int r = 0; r < kTileRows; ++r) {
+      for (int t = 0; t < T; ++t) {
+        const Vec xv = set1(x[t * kLanes + i]);
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) store(&spill[r][v * kLanes], acc[r][v]);
-  }
-  for (int r = 0; r < valid_rows; ++r) {
-    float* y = rows[r] + col;
-    for (int j = 0; j < valid_cols; ++j) y[j] = add ? y[j] + spill[r][j] : spill[r][j];
-  }
-}
-
-// a: [kTileRows][kRowStride], b: [depth][V * kLanes], bias: [valid_cols] or null.
-template <int V>
-SKNET_INLINE void tile_rows(int depth, const float* a, const float* b, const float* bias, float* const* rows, int64_t col, int valid_rows,
-                            int valid_cols, bool add) {
-  Vec acc[kTileRows][V];
-#pragma GCC unroll 16
-  for (int r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) acc[r][v] = bias == nullptr ? Vec{} : load_part(bias + v * kLanes, valid_cols - v * kLanes);
-  }
-  for (int k = 0; k < depth; ++k) {
-    Vec bv[V];
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) bv[v] = load(b + static_cast<int64_t>(k) * V * kLanes + v * kLanes);
-#pragma GCC unroll 16
-    for (int r = 0; r < kTileRows; ++r) {
-      const Vec av = set1(a[r * kRowStride + k]);
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) acc[r][v] += av * bv[v];
-    }
-  }
-  store_tile<V>(acc, rows, col, valid_rows, valid_cols, add);
-}
-
-constexpr size_t gemm_rows_scratch() { return sizeof(float) * kChunkTiles * kTileRows * kRowStride; }
-
-// gather(row, k0, count, dst): A[row][k0 .. k0 + count). target(row): where C's row starts; bias [n] or null.
-template <class Gather, class Target>
-inline void gemm_rows(const Exec& exec, int64_t rows, int k, int n, const float* packed, const float* bias, bool accumulate,
-                      const Gather& gather, const Target& target) {
-  const int64_t tiles = ceil_div<int64_t>(rows, kTileRows);
-  const int chunk_tiles = static_cast<int>(min_of<int64_t>(kChunkTiles, ceil_div<int64_t>(tiles, kMinItems)));
-  const int64_t chunks = ceil_div<int64_t>(tiles, chunk_tiles);
-  const int panels = ceil_div(n, kTileCols);
-  // Few rows (attention layers, batch 1): cut the columns too.
-  const int col_parts = static_cast<int>(min_of<int64_t>(panels, ceil_div<int64_t>(kMinItems, chunks)));
-  const int part_panels = ceil_div(panels, col_parts);
-  parallel_for(*exec.pool, chunks * col_parts, [&](int64_t item, int thread) {
-    float* block = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
-    const int64_t row0 = item / col_parts * chunk_tiles * kTileRows;
-    const int chunk_rows = static_cast<int>(min_of<int64_t>(rows - row0, static_cast<int64_t>(chunk_tiles) * kTileRows));
-    const int panel0 = static_cast<int>(item % col_parts) * part_panels, panel1 = min_of(panels, panel0 + part_panels);
-    float* targets[kChunkTiles * kTileRows];
-    for (int r = 0; r < chunk_rows; ++r) targets[r] = target(row0 + r);
-    for (int k0 = 0; k0 < k; k0 += kDepth) {
-      const int depth = min_of(kDepth, k - k0);
-      for (int r = 0; r < chunk_rows; ++r) gather(row0 + r, k0, depth, block + r * kRowStride);
-      const bool add = accumulate || k0 > 0;
-      const float* init = k0 == 0 ? bias : nullptr;
-      for (int panel = panel0; panel < panel1; ++panel) {
-        const int col = panel * kTileCols, cols = min_of(kTileCols, n - col);
-        const float* b = packed + k0 * packed_cols(n) + static_cast<int64_t>(col) * depth;
-        for (int r = 0; r < chunk_rows; r += kTileRows) {
-          const int valid = min_of(kTileRows, chunk_rows - r);
-          const float* tile_bias = init == nullptr ? nullptr : init + col;
-          if (cols > kLanes) {
-            tile_rows<2>(depth, block + r * kRowStride, b, tile_bias, targets + r, col, valid, cols, add);
-          } else {
-            tile_rows<1>(depth, block + r * kRowStride, b, tile_bias, targets + r, col, valid, cols, add);
-          }
-        }
+        for (int v = 0; v < V; ++v) acc[v][t] += xv * wv[v];
       }
+    }
+  }
+#pragma GCC unroll 2
+  for (int v = 0; v < V; ++v) {
+#pragma GCC unroll 16
+    for (int t = 0; t < T; ++t) {
+      float* at = tile + (v * T + t) * kLanes;
+      store(at, ADD ? load(at) + acc[v][t] : acc[v][t]);
+    }
+  }
+}
+
+template <int T, int V>
+SKNET_INLINE void multiply_depth(const float* x, int64_t block_stride, int blocks, const float* w, float* tile) {
+  multiply_tile<T, V, false>(x, block_stride, min_of(blocks, kDepthBlocks), w, tile);
+  for (int b = kDepthBlocks; b < blocks; b += kDepthBlocks) {
+    multiply_tile<T, V, true>(x + b * block_stride, block_stride, min_of(blocks - b, kDepthBlocks),
+                              w + static_cast<int64_t>(b) * kLanes * kPairLanes, tile);
+  }
+}
+
+// ---- gemm_pixels
+
+// How pixels are cut into pieces, and a piece's outputs into parts where pieces alone are too few for the threads.
+struct PixelPlan {
+  int images, pixels, blocks;  // of k
+  int tile, piece, pieces;     // pixels a tile and a piece; pieces an image
+  int pairs, parts, part_pairs;
+  int64_t items() const { return static_cast<int64_t>(images) * pieces; }
+};
+
+inline PixelPlan plan_pixels(int images, int pixels, int blocks, int out) {
+  PixelPlan p{};
+  p.images = images;
+  p.pixels = pixels;
+  p.blocks = blocks;
+  p.tile = tile_for(pixels);
+  const int most = max_of(p.tile, static_cast<int>(min_of<int64_t>(kMaxPixels, kPieceFloats / (static_cast<int64_t>(blocks) * kLanes))));
+  p.piece = ceil_div(ceil_div(pixels, ceil_div(pixels, most)), p.tile) * p.tile;
+  p.pieces = ceil_div(pixels, p.piece);
+  p.pairs = pairs_of(out);
+  const int wanted = static_cast<int>(min_of<int64_t>(p.pairs, ceil_div<int64_t>(kMinItems, p.items())));
+  p.part_pairs = ceil_div(p.pairs, wanted);
+  p.parts = ceil_div(p.pairs, p.part_pairs);
+  return p;
+}
+
+inline size_t pixels_scratch(const PixelPlan& p) {
+  return sizeof(float) * static_cast<size_t>(p.blocks) * static_cast<size_t>(p.piece) * kLanes;
+}
+
+// source.direct(image, pixel): x's first block at that pixel, blocks source.block_stride floats apart; null: source.fill(image, pixel,
+// count, dst) writes [blocks][count][kLanes]. epilogue.begin(item, image, block) -> state; state.tile(pixel, count, values) gets each
+// tile's [count][kLanes] in order of the pixels; state.end() closes the piece. out: channels of y.
+template <class Source, class Epilogue>
+inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const float* packed, const Source& source,
+                        const Epilogue& epilogue) {
+  parallel_for(*exec.pool, p.items() * p.parts, [&](int64_t item, int thread) {
+    const int64_t piece = item / p.parts;
+    const int image = static_cast<int>(piece / p.pieces), first = static_cast<int>(piece % p.pieces) * p.piece;
+    const int count = min_of(p.piece, p.pixels - first);
+    const float* x = source.direct(image, first);
+    int64_t block_stride = source.block_stride;
+    if (x == nullptr) {
+      float* copy = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
+      source.fill(image, first, count, copy);
+      x = copy;
+      block_stride = static_cast<int64_t>(count) * kLanes;
+    }
+    const int pair0 = static_cast<int>(item % p.parts) * p.part_pairs, pair1 = min_of(p.pairs, pair0 + p.part_pairs);
+    alignas(64) float tile[2 * kWidestTile * kLanes];
+    for (int pair = pair0; pair < pair1; ++pair) {
+      const float* w = packed + static_cast<int64_t>(pair) * p.blocks * kLanes * kPairLanes;
+      const bool both = pair * kPairLanes + kLanes < out;
+      auto low = epilogue.begin(piece, image, 2 * pair);
+      auto high = epilogue.begin(piece, image, both ? 2 * pair + 1 : 2 * pair);
+      for (int pixel = 0; pixel < count;) {
+        const int size = tile_within(p.tile, count - pixel);
+        with_tile(size, [&]<int T>() {
+          if (both) {
+            multiply_depth<T, 2>(x + pixel * kLanes, block_stride, p.blocks, w, tile);
+          } else {
+            multiply_depth<T, 1>(x + pixel * kLanes, block_stride, p.blocks, w, tile);
+          }
+        });
+        low.tile(first + pixel, size, tile);
+        if (both) high.tile(first + pixel, size, tile + size * kLanes);
+        pixel += size;
+      }
+      low.end();
+      if (both) high.end();
     }
   });
 }
 
 // ---- gemm_reduce
 
-constexpr int kReduceM = 112, kReduceN = 256;  // block of C
-constexpr int kReduceStrideA = kReduceM + 32;  // also room for the last tile's overhang
-constexpr int kReduceStrideB = kReduceN + kTileCols + 16;
+#if defined(__AVX512F__)
+constexpr int kReduceRows = 8;  // of a block of k at once
+#else
+constexpr int kReduceRows = 4;
+#endif
+constexpr int kPartPairs = 64 / kLanes;  // pairs of output blocks whose dy is held together
 
 struct ReducePlan {
-  int m_blocks, m_size, n_blocks, n_size, chunks;
-  int64_t chunk_rows;
+  int images, pixels, blocks, piece, pieces;
+  int pairs, parts, part_pairs, chunks, chunk_pieces;
 };
 
-// From the shape alone: determinism.
-constexpr ReducePlan plan_reduce(int64_t rows, int m, int n) {
+inline ReducePlan plan_reduce(int images, int pixels, int blocks, int out) {
   ReducePlan p{};
-  p.m_blocks = ceil_div(m, kReduceM);
-  p.m_size = ceil_div(ceil_div(m, p.m_blocks), kReduceRows) * kReduceRows;
-  p.n_blocks = ceil_div(n, kReduceN);
-  p.n_size = ceil_div(ceil_div(n, p.n_blocks), kTileCols) * kTileCols;
-  const int64_t depth_blocks = max_of<int64_t>(1, ceil_div<int64_t>(rows, kDepth));
-  const int64_t wanted = ceil_div<int64_t>(kMinItems, static_cast<int64_t>(p.m_blocks) * p.n_blocks);
-  p.chunk_rows = ceil_div(depth_blocks, min_of(depth_blocks, wanted)) * kDepth;
-  p.chunks = static_cast<int>(max_of<int64_t>(1, ceil_div(rows, p.chunk_rows)));
+  p.images = images;
+  p.pixels = pixels;
+  p.blocks = blocks;
+  const int most = max_of(1, static_cast<int>(min_of<int64_t>(kMaxPixels, kPieceFloats / (static_cast<int64_t>(blocks) * kLanes))));
+  p.piece = ceil_div(pixels, ceil_div(pixels, max_of(most, 32)));
+  p.pieces = ceil_div(pixels, p.piece);
+  p.pairs = pairs_of(out);
+  p.part_pairs = min_of(p.pairs, kPartPairs);
+  p.parts = ceil_div(p.pairs, p.part_pairs);
+  const int all = images * p.pieces;
+  p.chunk_pieces = ceil_div(all, min_of(all, ceil_div(kMinItems, p.parts)));
+  p.chunks = ceil_div(all, p.chunk_pieces);
   return p;
 }
 
-constexpr size_t gemm_reduce_scratch() { return sizeof(float) * kDepth * (kReduceStrideA + kReduceStrideB); }
-constexpr size_t gemm_reduce_workspace(int64_t rows, int m, int n) {
-  return sizeof(float) * static_cast<size_t>(plan_reduce(rows, m, n).chunks) * static_cast<size_t>(m) * static_cast<size_t>(n);
+inline size_t reduce_workspace(const ReducePlan& p) {
+  return sizeof(float) * static_cast<size_t>(p.chunks) * static_cast<size_t>(p.pairs) * kPairLanes * static_cast<size_t>(p.blocks) * kLanes;
+}
+inline size_t reduce_scratch(const ReducePlan& p) {
+  return sizeof(float) * static_cast<size_t>(p.piece) * kLanes * static_cast<size_t>(p.blocks + 2 * p.part_pairs);
 }
 
+// dw[i][V] (+)= over `count` pixels, for kReduceRows of x's lanes. dy_stride: floats between dy's blocks.
 template <int V>
-SKNET_INLINE void tile_reduce(int depth, const float* a, const float* b, float* c, int ldc, int valid_m, int valid_n, bool add) {
+SKNET_INLINE void reduce_tile(const float* x, const float* dy, int64_t dy_stride, int count, float* dw, bool add) {
   Vec acc[kReduceRows][V];
 #pragma GCC unroll 8
   for (int r = 0; r < kReduceRows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) acc[r][v] = Vec{};
+    for (int v = 0; v < V; ++v) acc[r][v] = add ? load(dw + r * kPairLanes + v * kLanes) : Vec{};
   }
-  for (int k = 0; k < depth; ++k) {
-    Vec bv[V];
+  for (int p = 0; p < count; ++p) {
+    Vec dv[V];
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) bv[v] = load(b + k * kReduceStrideB + v * kLanes);
+    for (int v = 0; v < V; ++v) dv[v] = load(dy + v * dy_stride + p * kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < kReduceRows; ++r) {
-      const Vec av = set1(a[k * kReduceStrideA + r]);
+      const Vec xv = set1(x[p * kLanes + r]);
 #pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) acc[r][v] += av * bv[v];
+      for (int v = 0; v < V; ++v) acc[r][v] += xv * dv[v];
     }
   }
-  float spill[kReduceRows][V * kLanes];
 #pragma GCC unroll 8
   for (int r = 0; r < kReduceRows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) store(&spill[r][v * kLanes], acc[r][v]);
-  }
-  for (int r = 0; r < valid_m; ++r) {
-    float* y = c + static_cast<int64_t>(r) * ldc;
-    for (int j = 0; j < valid_n; ++j) y[j] = add ? y[j] + spill[r][j] : spill[r][j];
+    for (int v = 0; v < V; ++v) store(dw + r * kPairLanes + v * kLanes, acc[r][v]);
   }
 }
 
-// gather_a(row, m0, count, dst), gather_b(row, n0, count, dst). partial: gemm_reduce_workspace() bytes, filled with `chunks` matrices
-// [m, n] whose sum in chunk order is C (gemm_reduce_sum).
-template <class GatherA, class GatherB>
-inline void gemm_reduce(const Exec& exec, int64_t rows, int m, int n, float* partial, const GatherA& gather_a, const GatherB& gather_b) {
-  const ReducePlan p = plan_reduce(rows, m, n);
-  const int items_per_chunk = p.m_blocks * p.n_blocks;
-  parallel_for(*exec.pool, static_cast<int64_t>(p.chunks) * items_per_chunk, [&](int64_t item, int thread) {
-    float* a = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
-    float* b = a + kDepth * kReduceStrideA;
-    const int chunk = static_cast<int>(item / items_per_chunk), rest = static_cast<int>(item % items_per_chunk);
-    const int m0 = rest / p.n_blocks * p.m_size, n0 = rest % p.n_blocks * p.n_size;
-    const int mb = min_of(p.m_size, m - m0), nb = min_of(p.n_size, n - n0);
-    if (mb <= 0 || nb <= 0) return;
-    float* c = partial + static_cast<int64_t>(chunk) * m * n + static_cast<int64_t>(m0) * n + n0;
-    const int64_t first = chunk * p.chunk_rows, last = min_of(rows, first + p.chunk_rows);
-    for (int64_t row = first; row < last; row += kDepth) {
-      const int depth = static_cast<int>(min_of<int64_t>(kDepth, last - row));
-      for (int k = 0; k < depth; ++k) {
-        gather_a(row + k, m0, mb, a + k * kReduceStrideA);
-        gather_b(row + k, n0, nb, b + k * kReduceStrideB);
+// partial: reduce_workspace() bytes, filled with `chunks` packed weight gradients (as pack_weights packs) whose sum in chunk order is dw.
+// Sources as in gemm_pixels; dy's has fill_blocks(image, pixel, count, first block, blocks, dst) instead of fill.
+template <class Source, class Gradient>
+inline void gemm_reduce(const Exec& exec, const ReducePlan& p, int out, float* partial, const Source& source, const Gradient& gradient) {
+  const int64_t pair_floats = static_cast<int64_t>(p.blocks) * kLanes * kPairLanes;
+  parallel_for(*exec.pool, static_cast<int64_t>(p.chunks) * p.parts, [&](int64_t item, int thread) {
+    float* dy_copy = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
+    float* x_copy = dy_copy + static_cast<int64_t>(2 * p.part_pairs) * p.piece * kLanes;
+    const int chunk = static_cast<int>(item / p.parts), pair0 = static_cast<int>(item % p.parts) * p.part_pairs;
+    const int pair1 = min_of(p.pairs, pair0 + p.part_pairs), first_block = 2 * pair0;
+    const int part_blocks = min_of(ceil_div(out, kLanes), 2 * pair1) - first_block;
+    float* dw = partial + static_cast<int64_t>(chunk) * p.pairs * pair_floats;
+    const int begin = chunk * p.chunk_pieces, end = min_of(p.images * p.pieces, begin + p.chunk_pieces);
+    for (int piece = begin; piece < end; ++piece) {
+      const int image = piece / p.pieces, first = piece % p.pieces * p.piece, count = min_of(p.piece, p.pixels - first);
+      const float* dy = gradient.direct(image, first);
+      int64_t dy_stride = gradient.block_stride;
+      if (dy == nullptr) {
+        gradient.fill_blocks(image, first, count, first_block, part_blocks, dy_copy);
+        dy = dy_copy;
+        dy_stride = static_cast<int64_t>(count) * kLanes;
+      } else {
+        dy += first_block * dy_stride;
       }
-      for (int j = 0; j < nb; j += kTileCols) {
-        for (int i = 0; i < mb; i += kReduceRows) {
-          float* tile = c + static_cast<int64_t>(i) * n + j;
-          const int valid_m = min_of(kReduceRows, mb - i), valid_n = min_of(kTileCols, nb - j);
-          if (valid_n > kLanes) {
-            tile_reduce<2>(depth, a + i, b + j, tile, n, valid_m, valid_n, row > first);
-          } else {
-            tile_reduce<1>(depth, a + i, b + j, tile, n, valid_m, valid_n, row > first);
+      const float* x = source.direct(image, first);
+      int64_t x_stride = source.block_stride;
+      if (x == nullptr) {
+        source.fill(image, first, count, x_copy);
+        x = x_copy;
+        x_stride = static_cast<int64_t>(count) * kLanes;
+      }
+      for (int b = 0; b < p.blocks; ++b) {
+        for (int pair = pair0; pair < pair1; ++pair) {
+          float* tile = dw + pair * pair_floats + static_cast<int64_t>(b) * kLanes * kPairLanes;
+          const float* d = dy + 2 * (pair - pair0) * dy_stride;
+          const bool both = pair * kPairLanes + kLanes < out;
+          for (int r = 0; r < kLanes; r += kReduceRows) {
+            if (both) {
+              reduce_tile<2>(x + b * x_stride + r, d, dy_stride, count, tile + r * kPairLanes, piece > begin);
+            } else {
+              reduce_tile<1>(x + b * x_stride + r, d, dy_stride, count, tile + r * kPairLanes, piece > begin);
+            }
           }
         }
       }

@@ -42,8 +42,8 @@ inline NormCloseVec norm_close_at(const NormClose& n, int c0) {
   return {load(n.scale + c0), load(n.shift + c0), load(n.mean + c0), n.relu, n.output != nullptr};
 }
 
-// Everything that follows from channel c's float64 mean and sum of squared deviations over `rows`. channels: c unpadded; beyond it scale and
-// shift are zero.
+// Everything that follows from channel c's float64 mean and sum of squared deviations over `rows`. channels: c unpadded; beyond it scale
+// and shift are zero.
 inline void set_statistics(const NormStatistics& s, int c, int channels, double mean, double squares, double rows) {
   if (c >= channels) {
     s.mean[c] = s.invstd[c] = s.scale[c] = s.shift[c] = 0;

@@ -21,16 +21,10 @@ namespace {
 
 #if defined(__AVX512F__)
 constexpr int kLanes = 16;
-constexpr int kTileRows = 14;  // 28 accumulators, 2 loads, 1 broadcast of 32 registers
-constexpr int kReduceRows = 8;
 #elif defined(__AVX2__)
 constexpr int kLanes = 8;
-constexpr int kTileRows = 6;  // 12 accumulators of 16 registers
-constexpr int kReduceRows = 6;
 #else
 constexpr int kLanes = 4;
-constexpr int kTileRows = 4;
-constexpr int kReduceRows = 4;
 #endif
 
 using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));

@@ -19,8 +19,8 @@ struct ChannelScaleBackwardArgs {
   const void* x;
   const void* gate;
   const void* dy;
-  void* dx;     // [n, hw, c]; may be dy
-  void* dgate;  // [n, c]
+  void* dx;               // [n, hw, c]; may be dy
+  void* dgate;            // [n, c]
   const void* add_dx;     // dx = ... + add_dx; null: nothing; may be dx
   const void* add_dgate;  // the same for dgate
 };

@@ -15,8 +15,8 @@ struct GlobalAvgPoolForwardArgs {
 };
 
 struct GlobalAvgPoolBackwardArgs {
-  const void* dy;  // [n, c]
-  void* dx;        // [n, hw, c]
+  const void* dy;   // [n, c]
+  void* dx;         // [n, hw, c]
   const void* add;  // dx = ... + add; null: nothing; may be dx
 };
 

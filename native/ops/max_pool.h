@@ -1,4 +1,5 @@
-// Square max pooling of blocked activations (layout.h). Padding never wins. Of equal values the first in row-major order of the window takes the gradient.
+// Square max pooling of blocked activations (layout.h). Padding never wins. Of equal values the first in row-major order of the window
+// takes the gradient.
 #pragma once
 
 #include "ops/candidate.h"

@@ -23,7 +23,8 @@ struct SkSplitForwardArgs {
   Normalize x_norm;
   const float* weight[kMaxBranches];  // OIHW
   void* u[kMaxBranches];              // [n, oh, ow, out]
-  NormStatistics statistics[kMaxBranches];  // training; with a null gamma the op leaves none (inference: batch_norm_fold makes scale and shift)
+  NormStatistics
+      statistics[kMaxBranches];  // training; with a null gamma the op leaves none (inference: batch_norm_fold makes scale and shift)
 };
 
 struct SkSplitBackwardArgs {
@@ -36,15 +37,15 @@ struct SkSplitBackwardArgs {
   const float* shift[kMaxBranches];
   const float* mean[kMaxBranches];
   const float* invstd[kMaxBranches];
-  const void* dv;          // [n, oh, ow, out] gradient of the unit's output
-  const float* attention;  // [M, n, C] or null (plain sum: 1)
+  const void* dv;           // [n, oh, ow, out] gradient of the unit's output
+  const float* attention;   // [M, n, C] or null (plain sum: 1)
   const double* ds;         // [n, C] gradient of the pooled sum, or null (plain sum)
   const double* mask;       // [M, n, C]  forward: number of pixels with z > 0       (sk_fuse; null for a plain sum)
   const double* mask_u;     // [M, n, C]  forward: sum of u over those pixels        (sk_fuse; null for a plain sum)
   const double* dv_mask;    // [M, n, C]  sum of dv over those pixels             (sk_select_backward)
   const double* dv_mask_u;  // [M, n, C]  sum of dv u over those pixels
-  void* dx;                // [n, h, w, c] or null where nobody needs it
-  const void* add;         // dx = ... + add; null: nothing; may be dx. With close: null, close.add stands for it
+  void* dx;                 // [n, h, w, c] or null where nobody needs it
+  const void* add;          // dx = ... + add; null: nothing; may be dx. With close: null, close.add stands for it
   NormClose close;
   float* dweight[kMaxBranches];
   float* dgamma[kMaxBranches];

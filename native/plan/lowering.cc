@@ -7,7 +7,34 @@
 namespace sknet::plan {
 
 Lowering::Lowering(const PlanSpec& spec, const Graph& graph, const OpTable& table)
-    : spec(spec), graph(graph), table(table), saved_(graph.layers.size()), gradients_(graph.layers.size()) {}
+    : spec(spec),
+      graph(graph),
+      table(table),
+      saved_(graph.layers.size()),
+      norms_(graph.layers.size()),
+      readers_(graph.layers.size() + 1),
+      gradients_(graph.layers.size() + 1) {
+  find_readers();
+}
+
+void Lowering::find_readers() {
+  for (int i = 0; i < static_cast<int>(graph.layers.size()); ++i) {
+    if (layer(i).removed) continue;
+    std::vector<int> inputs = layer(i).inputs;
+    if (layer(i).residual != kNone) inputs.push_back(layer(i).residual);
+    for (const int from : inputs) {
+      readers_[static_cast<size_t>(from + 1)].push_back(i);
+      ++slot(from).shares;
+    }
+  }
+}
+
+int Lowering::norm_behind(int index) const {
+  const std::vector<int>& readers = readers_of(index);
+  if (!spec.fuse || readers.size() != 1 || index == graph.output()) return kNone;
+  const Layer& reader = layer(readers[0]);
+  return reader.spec.op == "batch_norm" && reader.inputs[0] == index ? readers[0] : kNone;
+}
 
 Ref Lowering::new_value(int64_t floats) {
   values.push_back({.floats = floats});
@@ -31,49 +58,54 @@ void Lowering::record(Step step) {
   steps.push_back(std::move(step));
 }
 
-Ref Lowering::gradient(int layer) const { return gradients_[static_cast<size_t>(layer)].ref; }
-
-Lowering::Target Lowering::gradient_target(int layer) {
-  Gradient& slot = gradient_slot(layer);
-  const int64_t size = graph.shape_of(layer).size();
-  if (slot.ref.region == Region::kNone) {
-    slot = {new_value(size), true};
-    return {slot.ref, false};
+Lowering::Target Lowering::gradient_target(int index, bool can_close) {
+  Gradient& g = slot(index);
+  const bool last = --g.shares == 0;
+  Target target;
+  if (g.ref.region != Region::kNone) target.add = g.ref;
+  // Others still read memory that is not owned: the sum gets its own.
+  target.ref = g.owned ? g.ref : new_activation(graph.shape_of(index));
+  g.ref = target.ref;
+  g.owned = true;
+  if (can_close && last && spec.fuse && index != kNetworkInput && layer(index).spec.op == "batch_norm") {
+    norm(index).closed = true;
+    target.close = index;
   }
-  if (!slot.owned) {
-    // Others still read the shared memory: the sum starts in a copy of its own.
-    const Ref own = new_value(size), shared = slot.ref;
-    copy(*this, shared, own, size);
-    slot = {own, true};
-  }
-  return {slot.ref, true};
+  return target;
 }
 
-void Lowering::share_gradient(int layer, Ref ref) {
-  if (!needs_gradient(layer)) return;
-  Gradient& slot = gradient_slot(layer);
-  if (slot.ref.region == Region::kNone) {
-    slot = {ref, false};
+void Lowering::share_gradient(int index, Ref ref) {
+  if (!needs_gradient(index)) return;
+  Gradient& g = slot(index);
+  if (g.ref.region == Region::kNone) {
+    --g.shares;
+    g.ref = ref;
     return;
   }
-  const Target target = gradient_target(layer);
-  add_into(target.ref, ref, graph.shape_of(layer).size(), "gradient");
+  const Target target = gradient_target(index);
+  add(*this, target.add, ref, target.ref, stored(graph.shape_of(index)), "gradient");
 }
 
-void Lowering::add_into(Ref target, Ref share, int64_t size, const std::string& name) {
-  step("add", name, table.add, PointwiseProblem{size}, size, [=](const Memory& at) { return AddArgs{at(target), at(share), at(target)}; });
+void Lowering::share_through_norm(int index, Ref dz, int norm) {
+  Gradient& g = slot(index);
+  --g.shares;
+  g.ref = dz;
+  g.norm = norm;
 }
 
 void Lowering::run() {
-  input = new_value(graph.input.size());
+  input_rows = reads_rows(*this);
+  input = new_value(input_rows ? graph.input.size() : stored(graph.input));
   for (int i = 0; i < static_cast<int>(graph.layers.size()); ++i) forward(i);
   value_of(input).first = 0;
   const int forward_steps = static_cast<int>(steps.size());
   // The output is read after the forward steps.
-  Value& y = value_of(output_of(graph.output()));
+  Value& y = value_of(reading_of(graph.output()).ref);
   y.last = std::max(y.last, forward_steps);
   if (training()) {
-    output_gradient = gradient_target(graph.output()).ref;
+    Gradient& g = slot(graph.output());
+    output_gradient = g.ref = new_activation(graph.shape_of(graph.output()));
+    g.owned = true;
     // In block mode the caller writes it between forward and backward.
     Value& dy = value_of(output_gradient);
     dy.first = dy.last = forward_steps - 1;
@@ -85,20 +117,20 @@ void Lowering::run() {
   if (!training()) return;
   set_phase(Phase::kBackward);
   for (int i = graph.output(); i >= 0; --i) backward(i);
-  input_gradient = input_slot_.ref;
+  input_gradient = slot(kNetworkInput).ref;
   if (input_gradient.region == Region::kActivation) value_of(input_gradient).last = static_cast<int>(steps.size());
 }
 
-void Lowering::forward(int layer) {
-  const Layer& l = graph.layers[static_cast<size_t>(layer)];
+void Lowering::forward(int index) {
+  const Layer& l = layer(index);
   if (l.removed) return;
-  lowering_of(l.spec.op).forward(*this, layer);
+  lowering_of(l.spec.op).forward(*this, index);
 }
 
-void Lowering::backward(int layer) {
-  const Layer& l = graph.layers[static_cast<size_t>(layer)];
-  if (l.removed || gradient(layer).region == Region::kNone) return;
-  lowering_of(l.spec.op).backward(*this, layer);
+void Lowering::backward(int index) {
+  const Layer& l = layer(index);
+  if (l.removed || gradient(index).ref.region == Region::kNone) return;
+  lowering_of(l.spec.op).backward(*this, index);
 }
 
 }  // namespace sknet::plan

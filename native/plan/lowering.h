@@ -1,11 +1,13 @@
 // From layers to steps. native/plan/lower/<layer>.cc says for each kind of layer which steps its forward and backward are; this class
-// holds what they share: values, gradients, and the recording of steps.
+// holds what they share: values, gradients, the batch norms that other ops work for, and the recording of steps.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "ops/layout.h"
 #include "ops/registry.h"
 #include "plan/choose.h"
 #include "plan/graph.h"
@@ -13,10 +15,36 @@
 
 namespace sknet::plan {
 
-// What a layer's forward keeps for its backward; what `values` mean is the layer's own business.
+// How a layer's output is read: as it lies at `ref`, or through a batch norm that nobody applied.
+struct Reading {
+  Ref ref;
+  Ref scale, shift;  // none: as it is
+  bool relu = false;
+  bool through_norm() const { return scale.region != Region::kNone; }
+};
+
+// How the gradient of a layer's output is read: as it lies, or through the backward of the batch norm layer `norm`.
+struct GradientReading {
+  Ref ref;
+  int norm = kNone;
+};
+
+// A batch norm layer (normalize.h): its tensors, and per-channel values that its neighbours write and read.
+struct Norm {
+  Ref u;  // its input
+  Ref gamma, beta, running_mean, running_var, dgamma, dbeta, batch_mean, batch_var;
+  Ref mean, invstd, scale, shift, gain, slope, offset;
+  float eps = 0;
+  bool relu = false;
+  Ref output;               // where a residual was added
+  bool statistics = false;  // known already: the op that wrote u left them
+  bool closed = false;      // its gradient is dz already
+};
+
+// What a layer's forward keeps for its backward; `kept` is the layer's own business.
 struct Saved {
-  Ref output;
-  std::vector<Ref> values;
+  Reading output;
+  std::shared_ptr<void> kept;
 };
 
 class Lowering {
@@ -32,41 +60,56 @@ class Lowering {
 
   std::vector<Step> steps;
   std::vector<Value> values;
-  Ref input;            // the network's input
-  Ref output_gradient;  // of the last layer's output; none in inference
-  Ref input_gradient;   // block mode only
+  Ref input;                // the network's input
+  bool input_rows = false;  // it is NHWC, not blocked: its readers are convolutions that read it so
+  Ref output_gradient;      // of the last layer's output; none in inference
+  Ref input_gradient;       // block mode only
   bool training() const { return spec.mode != Mode::kInfer; }
 
-  // ---- for lower/*.cc
+  // ---- for lower/*.cc: values
+  int64_t stored(const Shape& shape) const { return shape.rows() * padded_channels(shape.c, table.block); }  // floats
   Ref new_value(int64_t floats);
-  Ref output_of(int layer) const { return layer == kNetworkInput ? input : saved(layer).output; }
+  Ref new_activation(const Shape& shape) { return new_value(stored(shape)); }
+  Ref new_channels(int c) { return new_value(padded_channels(c, table.block)); }
+  Ref new_doubles(int64_t count) { return new_value(2 * count); }
+  const Layer& layer(int index) const { return graph.layers[static_cast<size_t>(index)]; }
+  Reading reading_of(int layer) const { return layer == kNetworkInput ? Reading{.ref = input} : saved(layer).output; }
   Saved& saved(int layer) { return saved_[static_cast<size_t>(layer)]; }
   const Saved& saved(int layer) const { return saved_[static_cast<size_t>(layer)]; }
   Ref weight(const std::string& name) const { return {Region::kValues, graph.tensor(name).offset}; }
   // Where a parameter's gradient, or the batch statistic behind a buffer, is left.
   Ref result(const std::string& name) const { return {Region::kResults, graph.tensor(name).offset}; }
+  const std::vector<int>& readers_of(int layer) const { return readers_[static_cast<size_t>(layer + 1)]; }
+  // The batch norm that alone reads `layer`'s output as its input, or kNone: ops may work for it.
+  int norm_behind(int layer) const;
+  Norm& norm(int layer) { return norms_[static_cast<size_t>(layer)]; }
+  const Norm& norm(int layer) const { return norms_[static_cast<size_t>(layer)]; }
+
+  // ---- for lower/*.cc: gradients
 
   // The gradient of a layer's output, complete when its backward runs. None where nobody needed the output.
-  Ref gradient(int layer) const;
+  GradientReading gradient(int layer) const { return {slot(layer).ref, slot(layer).norm}; }
   bool needs_gradient(int layer) const { return layer != kNetworkInput || spec.mode == Mode::kBlock; }
-  // Where a consumer's backward shall leave (or add) its share of the gradient of `layer`'s output.
+  // Where a reader's backward shall leave its share of the gradient of `layer`'s output: share + add into ref. close: finish it for the
+  // batch norm `layer` (only offered to who can, and only to the last reader); close.add then stands for add.
   struct Target {
-    Ref ref;
-    bool accumulate;
+    Ref ref, add;
+    int close = kNone;
   };
-  Target gradient_target(int layer);
-  // The consumer's share is the memory `ref`, which is read-only from here on where others read it too.
+  Target gradient_target(int layer, bool can_close = false);
+  // The reader's share is the memory `ref`, which is read-only from here on where others read it too.
   void share_gradient(int layer, Ref ref);
-  // Writes dx of an op that cannot accumulate itself: into the target where it is fresh, else through a temporary and an add.
-  template <class Emit>
-  void emit_gradient(int layer, const std::string& name, const Emit& emit) {
-    const Target target = gradient_target(layer);
-    if (!target.accumulate) return emit(target.ref);
-    const Ref share = new_value(graph.shape_of(layer).size());
-    emit(share);
-    add_into(target.ref, share, graph.shape_of(layer).size(), name);
+  // The one share of `layer`'s gradient is `dz`, to be read through the backward of batch norm `norm`.
+  void share_through_norm(int layer, Ref dz, int norm);
+
+  // ---- for lower/*.cc: steps
+
+  // Whether the candidate that would be chosen accepts the problem.
+  template <class C, class Problem>
+  bool accepts(const std::string& op, const std::vector<const C*>& candidates, const Problem& problem) const {
+    std::vector<Refusal> refused;
+    return find(candidates, problem, op, spec.candidates, &refused) != nullptr;
   }
-  void add_into(Ref target, Ref share, int64_t size, const std::string& name);
 
   // Records one op. args(memory) -> the candidate's argument struct; it is called once while recording and once when addresses exist.
   template <class C, class Problem, class Args>
@@ -85,6 +128,7 @@ class Lowering {
 
  private:
   void record(Step step);
+  void find_readers();
   void set_phase(Phase phase) { phase_ = phase; }
   Value& value_of(Ref ref) { return values[static_cast<size_t>(ref.at)]; }
   void forward(int layer);
@@ -93,12 +137,16 @@ class Lowering {
   struct Gradient {
     Ref ref;
     bool owned = false;  // nobody else reads this memory, so it may be added to
+    int norm = kNone;
+    int shares = 0;  // still to come
   };
-  Gradient& gradient_slot(int layer) { return layer == kNetworkInput ? input_slot_ : gradients_[static_cast<size_t>(layer)]; }
+  Gradient& slot(int layer) { return gradients_[static_cast<size_t>(layer + 1)]; }
+  const Gradient& slot(int layer) const { return gradients_[static_cast<size_t>(layer + 1)]; }
 
   std::vector<Saved> saved_;
-  std::vector<Gradient> gradients_;
-  Gradient input_slot_;
+  std::vector<Norm> norms_;
+  std::vector<std::vector<int>> readers_;  // [layer + 1]; the network's input first
+  std::vector<Gradient> gradients_;        // [layer + 1]
   Phase phase_ = Phase::kForward;
 };
 

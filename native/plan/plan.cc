@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 
 #include "core/error.h"
+#include "plan/layout.h"
 #include "plan/lowering.h"
 
 namespace sknet::plan {
@@ -56,13 +56,15 @@ optim::UpdateSpec update_spec(const PlanSpec& spec, const Graph& graph) {
 
 Plan::Plan(PlanSpec spec) : spec_(std::move(spec)), graph_(build_graph(spec_)) {
   const OpTable& table = cpu_op_table(spec_.isa);
+  block_ = table.block;
   if (spec_.fuse) fuse(graph_);
   Lowering lowering(spec_, graph_, table);
   lowering.run();
   steps_ = std::move(lowering.steps);
   values_ = std::move(lowering.values);
   input_ = lowering.input;
-  output_ = lowering.output_of(graph_.output());
+  input_rows_ = lowering.input_rows;
+  output_ = lowering.reading_of(graph_.output()).ref;
   output_gradient_ = lowering.output_gradient;
   input_gradient_ = lowering.input_gradient;
   if (spec_.mode != Mode::kInfer) update_ = std::make_unique<optim::Update>(update_spec(spec_, graph_), table);
@@ -156,12 +158,21 @@ void Plan::run_phase(Phase phase) {
 }
 
 void Plan::load_images(const float* images, int count) {
-  const int64_t image = graph_.input.size() / graph_.input.n;
+  const Shape& in = graph_.input;
+  const int64_t hw = static_cast<int64_t>(in.h) * in.w, image = hw * in.c;
+  const int64_t stored = input_rows_ ? image : hw * padded_channels(in.c, block_);
   float* x = at(input_);
-  parallel_for(*pool_, spec_.shard_size, [&](int64_t n, int) {
-    // Beyond `count` the last image again: finite numbers whose results nobody reads.
-    std::memcpy(x + n * image, images + std::min<int64_t>(n, count - 1) * image, static_cast<size_t>(image) * sizeof(float));
-  });
+  if (input_rows_) {
+    parallel_for(*pool_, count, [&](int64_t n, int) { std::copy_n(images + n * image, image, x + n * image); });
+  } else {
+    to_blocked(*pool_, images, count, hw, in.c, block_, x);
+  }
+  // Beyond `count` the last image again: finite numbers whose results nobody reads.
+  for (int n = count; n < spec_.shard_size; ++n) std::copy_n(x + (count - 1) * stored, stored, x + n * stored);
+}
+
+void Plan::read_blocked(const Ref& ref, const Shape& shape, int count, float* rows) {
+  from_blocked(*pool_, at(ref), count, static_cast<int64_t>(shape.h) * shape.w, shape.c, block_, rows);
 }
 
 void Plan::load_labels(const int32_t* labels, int count) {
@@ -205,7 +216,7 @@ void Plan::infer(const float* images, int count, float* out) {
   check(spec_.mode == Mode::kInfer, "ERR_SKNET_NATIVE", "this plan does not infer");
   load_images(images, count);
   run_phase(Phase::kForward);
-  std::copy_n(at(output_), output_shape().size() / spec_.shard_size * count, out);
+  read_blocked(output_, output_shape(), count, out);
 }
 
 void Plan::block_forward(const float* x, float* y) {
@@ -213,14 +224,15 @@ void Plan::block_forward(const float* x, float* y) {
   load_images(x, spec_.shard_size);
   run_phase(Phase::kForward);
   update_->update_statistics(exec_, {tensor_values_, results_, nullptr, nullptr}, 1);
-  std::copy_n(at(output_), output_shape().size(), y);
+  read_blocked(output_, output_shape(), spec_.shard_size, y);
 }
 
 void Plan::block_backward(const float* dy, float* dx) {
   check(spec_.mode == Mode::kBlock, "ERR_SKNET_NATIVE", "this plan has no block mode");
-  std::copy_n(dy, output_shape().size(), at(output_gradient_));
+  const Shape y = output_shape();
+  to_blocked(*pool_, dy, y.n, static_cast<int64_t>(y.h) * y.w, y.c, block_, at(output_gradient_));
   run_phase(Phase::kBackward);
-  std::copy_n(at(input_gradient_), graph_.input.size(), dx);
+  read_blocked(input_gradient_, graph_.input, spec_.shard_size, dx);
 }
 
 }  // namespace sknet::plan

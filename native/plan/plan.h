@@ -68,6 +68,8 @@ class Plan {
   void run_step(size_t index);
   void lay_out();
   void load_images(const float* images, int count);
+  // The first `count` images of a blocked value -> NHWC.
+  void read_blocked(const Ref& ref, const Shape& shape, int count, float* rows);
   void load_labels(const int32_t* labels, int count);
   void run_phase(Phase phase);
   float* at(const Ref& ref) const { return memory_(ref); }
@@ -78,6 +80,8 @@ class Plan {
   std::vector<Value> values_;
   std::vector<Bound> bound_;
   Ref input_, output_, output_gradient_, input_gradient_;
+  bool input_rows_ = false;
+  int block_ = 1;
   MemoryReport report_;
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<ThreadPool> pool_;

@@ -11,6 +11,8 @@ struct LayerLowering {
   const char* op;
   void (*forward)(Lowering&, int layer);
   void (*backward)(Lowering&, int layer);
+  // Whether the layer can read input `from` through a batch norm that nobody applied. Null: no.
+  bool (*reads_through_norm)(const Lowering&, int layer, int from);
 };
 
 extern const LayerLowering conv2d_lowering, linear_lowering, batch_norm_lowering, relu_lowering, sigmoid_lowering, add_lowering,
@@ -21,22 +23,38 @@ const LayerLowering& lowering_of(const std::string& op);
 
 // ---- parts that several layers are made of
 
-void copy(Lowering& low, Ref from, Ref to, int64_t size);
+// y = a + b on `floats` floats.
+void add(Lowering& low, Ref a, Ref b, Ref y, int64_t floats, const std::string& name);
 // Loss, its gradient where the plan trains, and the hits; totals stand at the end of the results.
 void loss(Lowering& low);
 
 Conv2dProblem conv2d_problem(const Shape& x, const Shape& y, int kernel, int stride, int padding, int dilation, int groups);
-void conv2d_forward(Lowering& low, const std::string& layer, const Conv2dProblem& p, Ref x, Ref weight, Ref bias, Ref y);
-void conv2d_backward_data(Lowering& low, const std::string& layer, const Conv2dProblem& p, Ref dy, Ref weight, Lowering::Target dx);
-void conv2d_backward_weight(Lowering& low, const std::string& layer, const Conv2dProblem& p, Ref x, Ref dy, Ref dweight, Ref dbias);
+// Whether all readers of the network's input take it as NHWC rows.
+bool reads_rows(const Lowering& low);
+// Inference: whether convolution `index` is left to the batch norm behind it: conv2d_for_norm.
+bool conv2d_joins_norm(const Lowering& low, int index);
+void conv2d_for_norm(Lowering& low, int index, int norm_layer, Ref residual, Ref y);
+// Whether convolution `index` can read the gradient of its output through the batch norm behind it.
+bool conv2d_reads_gradient_through_norm(const Lowering& low, int index);
 
-// What one batch_norm keeps for its backward.
-struct BatchNormSaved {
-  Ref mean, invstd;
-};
-// `name` owns the tensors <name>.weight and so on. y = relu?(bn(x) + residual?).
-BatchNormSaved batch_norm_forward(Lowering& low, const std::string& name, const BatchNormProblem& p, Ref x, Ref residual, Ref y);
-void batch_norm_backward(Lowering& low, const std::string& name, const BatchNormProblem& p, const BatchNormSaved& saved, Ref x, Ref y,
-                         Ref dy, Ref dx, Lowering::Target dresidual);
+// ---- batch norms that others work for: argument structs of ops/normalize.h
+
+// Names the tensors <name>.weight and so on, and makes room for what the forward leaves.
+Norm make_norm(Lowering& low, const std::string& name, int c, float eps);
+// Makes room for what closing leaves.
+void make_norm_gradient(Lowering& low, Norm& norm, int c);
+
+// scale and shift from the running statistics.
+void fold_norm(Lowering& low, const std::string& name, const Norm& norm, int c);
+
+inline Normalize normalize(const Memory& at, const Reading& r) { return {at(r.scale), at(r.shift), r.relu}; }
+inline NormStatistics norm_statistics(const Memory& at, const Norm& n) {
+  return {at(n.gamma), at(n.beta), n.eps, at(n.mean), at(n.invstd), at(n.scale), at(n.shift), at(n.batch_mean), at(n.batch_var)};
+}
+inline NormClose norm_close(const Memory& at, const Norm& n, Ref add) {
+  return {at(n.u),     n.relu,      at(n.output), at(add),     at(n.gamma), at(n.mean),  at(n.invstd),
+          at(n.scale), at(n.shift), at(n.dgamma), at(n.dbeta), at(n.gain),  at(n.slope), at(n.offset)};
+}
+inline NormGradient norm_gradient(const Memory& at, const Norm& n) { return {at(n.u), at(n.mean), at(n.gain), at(n.slope), at(n.offset)}; }
 
 }  // namespace sknet::plan

@@ -7,7 +7,7 @@ void loss(Lowering& low) {
   const Shape& y = low.graph.shape_of(low.graph.output());
   const bool train = low.spec.mode == Mode::kTrain;
   const SoftmaxCrossEntropyProblem p{y.n, static_cast<int>(y.size() / y.n), train ? low.spec.label_smoothing : 0};
-  const Ref logits = low.output_of(low.graph.output()), labels{Region::kLabels, 0},
+  const Ref logits = low.reading_of(low.graph.output()).ref, labels{Region::kLabels, 0},
             totals{Region::kResults, totals_offset(low.spec, low.graph)};
   const Ref dlogits = train ? low.output_gradient : Ref{};
   const float scale = 1.0f / static_cast<float>(low.spec.shard_size * low.spec.shards);

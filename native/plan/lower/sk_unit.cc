@@ -6,33 +6,30 @@ namespace sknet::plan {
 
 namespace {
 
-// Order of Saved::values.
-enum Kept { kScale, kShift, kMean, kInvstd, kMask, kMaskU, kPooled, kReduced, kNormed, kNormMean, kNormInvstd, kLogits, kAttention, kU };
-
-Ref branch_output(const std::vector<Ref>& kept, int m) { return kept[static_cast<size_t>(kU) + static_cast<size_t>(m)]; }
+// What the forward keeps.
+struct Kept {
+  Ref mask, mask_u, s, reduced, normed, attention;
+  Ref u[kMaxBranches];
+  Norm norm[kMaxBranches];
+};
 
 struct Unit {
-  Unit(const Lowering& low, int index) : layer(low.graph.layers[static_cast<size_t>(index)]), x(low.graph.shape_of(layer.inputs[0])) {
+  Unit(const Lowering& low, int index) : layer(low.layer(index)), x(low.graph.shape_of(layer.inputs[0])) {
     const LayerSpec& s = layer.spec;
     split.branches = branches = static_cast<int>(s.branches.size());
-    split.eps = s.eps;
     for (int m = 0; m < branches; ++m) {
       const BranchSpec& b = s.branches[static_cast<size_t>(m)];
       split.conv[m] = conv2d_problem(x, layer.shape, b.kernel, s.stride, b.dilation * (b.kernel - 1) / 2, b.dilation, b.groups);
+      macs += conv2d_macs(split.conv[m]);
     }
+    split.x_norm = low.reading_of(layer.inputs[0]).through_norm();
     n = layer.shape.n;
     hw = layer.shape.h * layer.shape.w;
     c = layer.shape.c;
     d = s.attention_width;
     size = layer.shape.size();
-    reduce = conv2d_problem({n, 1, 1, c}, {n, 1, 1, d}, 1, 1, 0, 1, 1);
-    select = conv2d_problem({n, 1, 1, d}, {n, 1, 1, branches * c}, 1, 1, 0, 1, 1);
-    norm = {n, d, s.eps, true, false};
-  }
-  int64_t macs() const {
-    int64_t total = 0;
-    for (int m = 0; m < branches; ++m) total += conv2d_macs(split.conv[m]);
-    return total;
+    sums = static_cast<int64_t>(branches) * n * padded_channels(c, low.table.block);
+    attention = {branches, n, c, d, s.eps};
   }
   std::string path(int m, const char* tensor) const { return layer.spec.name + ".paths." + std::to_string(m) + tensor; }
   std::string attn(const char* tensor) const { return layer.spec.name + ".attn" + tensor; }
@@ -40,183 +37,243 @@ struct Unit {
   const Layer& layer;
   const Shape x;
   SkSplitProblem split{};
-  Conv2dProblem reduce{}, select{};
-  BatchNormProblem norm{};
+  SkAttentionProblem attention{};
   int branches, n, hw, c, d;
-  int64_t size;
+  int64_t size, sums, macs = 0;  // sums: [M, n, C]
 };
+
+bool reads_through_norm(const Lowering& low, int index, int) {
+  SkSplitProblem p = Unit(low, index).split;
+  p.x_norm = true;
+  return low.accepts("sk_split_forward", low.table.sk_split_forward, p) && low.accepts("sk_split_backward", low.table.sk_split_backward, p);
+}
 
 struct BranchRefs {
-  Ref weight[kMaxBranches], gamma[kMaxBranches], beta[kMaxBranches], mean[kMaxBranches], var[kMaxBranches], u[kMaxBranches];
+  Ref weight[kMaxBranches], dweight[kMaxBranches];
 };
 
-// values: true for the tensors themselves, false for where their gradients and batch statistics go.
-BranchRefs branch_refs(const Lowering& low, const Unit& unit, bool values) {
+BranchRefs branch_refs(const Lowering& low, const Unit& unit) {
   BranchRefs r;
-  const auto ref = [&](const std::string& name) { return values ? low.weight(name) : low.result(name); };
   for (int m = 0; m < unit.branches; ++m) {
-    r.weight[m] = ref(unit.path(m, ".conv.weight"));
-    r.gamma[m] = ref(unit.path(m, ".bn.weight"));
-    r.beta[m] = ref(unit.path(m, ".bn.bias"));
-    r.mean[m] = ref(unit.path(m, ".bn.running_mean"));
-    r.var[m] = ref(unit.path(m, ".bn.running_var"));
+    r.weight[m] = low.weight(unit.path(m, ".conv.weight"));
+    r.dweight[m] = low.result(unit.path(m, ".conv.weight"));
   }
   return r;
 }
 
-void split_forward(Lowering& low, const Unit& unit, const std::vector<Ref>& kept) {
-  const BranchRefs tensors = branch_refs(low, unit, true), results = branch_refs(low, unit, false);
-  const Ref x = low.output_of(unit.layer.inputs[0]);
-  const bool training = low.training();
-  low.step("sk_split_forward", unit.layer.spec.name, low.table.sk_split_forward, unit.split, 2 * unit.macs(), [=](const Memory& at) {
-    SkSplitForwardArgs a{};
-    a.x = at(x);
-    for (int m = 0; m < unit.branches; ++m) {
-      a.weight[m] = at(tensors.weight[m]);
-      a.gamma[m] = at(tensors.gamma[m]);
-      a.beta[m] = at(tensors.beta[m]);
-      a.u[m] = at(branch_output(kept, m));
-      if (training) {
-        a.batch_mean[m] = at(results.mean[m]);
-        a.batch_var[m] = at(results.var[m]);
-      } else {
-        a.running_mean[m] = at(tensors.mean[m]);
-        a.running_var[m] = at(tensors.var[m]);
-      }
-    }
-    a.scale = at(kept[kScale]);
-    a.shift = at(kept[kShift]);
-    a.mean = at(kept[kMean]);
-    a.invstd = at(kept[kInvstd]);
-    return a;
-  });
+// The u, scale and shift of all branches, as the structs of three ops name them.
+template <class Args>
+void set_branches(const Memory& at, const Unit& unit, const Kept& kept, Args& a) {
+  for (int m = 0; m < unit.branches; ++m) {
+    a.u[m] = at(kept.u[m]);
+    a.scale[m] = at(kept.norm[m].scale);
+    a.shift[m] = at(kept.norm[m].shift);
+  }
 }
 
-void attention_forward(Lowering& low, const Unit& unit, std::vector<Ref>& kept) {
+double* doubles(float* memory) { return reinterpret_cast<double*>(memory); }
+
+void split_forward(Lowering& low, const Unit& unit, const Kept& kept) {
+  const BranchRefs tensors = branch_refs(low, unit);
+  const Reading x = low.reading_of(unit.layer.inputs[0]);
+  const bool training = low.training();
+  low.step("sk_split_forward", unit.layer.spec.name, low.table.sk_split_forward, unit.split, 2 * unit.macs, [=](const Memory& at) {
+    SkSplitForwardArgs a{};
+    a.x = at(x.ref);
+    a.x_norm = normalize(at, x);
+    for (int m = 0; m < unit.branches; ++m) {
+      a.weight[m] = at(tensors.weight[m]);
+      a.u[m] = at(kept.u[m]);
+      if (training) a.statistics[m] = norm_statistics(at, kept.norm[m]);
+    }
+    return a;
+  });
+  if (training) return;
+  for (int m = 0; m < unit.branches; ++m) fold_norm(low, unit.path(m, ".bn"), kept.norm[m], unit.c);
+}
+
+void fuse_forward(Lowering& low, const Unit& unit, const Kept& kept) {
   low.step("sk_fuse_forward", unit.layer.spec.name, low.table.sk_fuse_forward, SkFuseProblem{unit.branches, unit.n, unit.hw, unit.c},
            4 * unit.branches * unit.size, [=](const Memory& at) {
              SkFuseForwardArgs a{};
-             for (int m = 0; m < unit.branches; ++m) a.u[m] = at(branch_output(kept, m));
-             a.scale = at(kept[kScale]);
-             a.shift = at(kept[kShift]);
-             a.s = at(kept[kPooled]);
-             a.mask = at(kept[kMask]);
-             a.mask_u = at(kept[kMaskU]);
+             set_branches(at, unit, kept, a);
+             a.s = doubles(at(kept.s));
+             a.mask = doubles(at(kept.mask));
+             a.mask_u = doubles(at(kept.mask_u));
              return a;
            });
-  conv2d_forward(low, unit.attn(".fc_reduce"), unit.reduce, kept[kPooled], low.weight(unit.attn(".fc_reduce.weight")), {}, kept[kReduced]);
-  const BatchNormSaved saved = batch_norm_forward(low, unit.attn(".bn"), unit.norm, kept[kReduced], {}, kept[kNormed]);
-  kept[kNormMean] = saved.mean;
-  kept[kNormInvstd] = saved.invstd;
-  conv2d_forward(low, unit.attn(".fc_select"), unit.select, kept[kNormed], low.weight(unit.attn(".fc_select.weight")), {}, kept[kLogits]);
+}
+
+int64_t attention_macs(const Unit& unit) { return static_cast<int64_t>(unit.n) * unit.d * unit.c * (1 + unit.branches); }
+
+struct AttentionRefs {
+  Ref reduce, gamma, beta, running_mean, running_var, select;
+};
+
+AttentionRefs attention_refs(const Unit& unit, const auto& ref) {
+  return {ref(unit.attn(".fc_reduce.weight")), ref(unit.attn(".bn.weight")),      ref(unit.attn(".bn.bias")),
+          ref(unit.attn(".bn.running_mean")),  ref(unit.attn(".bn.running_var")), ref(unit.attn(".fc_select.weight"))};
+}
+
+void attention_forward(Lowering& low, const Unit& unit, const Kept& kept) {
+  const AttentionRefs tensors = attention_refs(unit, [&](const std::string& name) { return low.weight(name); });
+  const bool training = low.training();
+  const AttentionRefs results =
+      training ? attention_refs(unit, [&](const std::string& name) { return low.result(name); }) : AttentionRefs{};
+  low.step("sk_attention_forward", unit.layer.spec.name, low.table.sk_attention_forward, unit.attention, 2 * attention_macs(unit),
+           [=](const Memory& at) {
+             return SkAttentionForwardArgs{.s = doubles(at(kept.s)),
+                                           .reduce = at(tensors.reduce),
+                                           .gamma = at(tensors.gamma),
+                                           .beta = at(tensors.beta),
+                                           .select = at(tensors.select),
+                                           .running_mean = training ? nullptr : at(tensors.running_mean),
+                                           .running_var = training ? nullptr : at(tensors.running_var),
+                                           .reduced = doubles(at(kept.reduced)),
+                                           .normed = doubles(at(kept.normed)),
+                                           .batch_mean = at(results.running_mean),
+                                           .batch_var = at(results.running_var),
+                                           .attention = at(kept.attention)};
+           });
+}
+
+Kept make_kept(Lowering& low, const Unit& unit) {
+  Kept kept;
+  for (int m = 0; m < unit.branches; ++m) {
+    kept.norm[m] = make_norm(low, unit.path(m, ".bn"), unit.c, unit.layer.spec.eps);
+    kept.u[m] = low.new_activation(unit.layer.shape);
+    kept.norm[m].u = kept.u[m];
+  }
+  if (unit.d == 0) return kept;
+  if (low.training()) {
+    kept.mask = low.new_doubles(unit.sums);
+    kept.mask_u = low.new_doubles(unit.sums);
+  }
+  kept.s = low.new_doubles(unit.sums / unit.branches);
+  kept.reduced = low.new_doubles(static_cast<int64_t>(unit.n) * unit.d);
+  kept.normed = low.new_doubles(static_cast<int64_t>(unit.n) * unit.d);
+  kept.attention = low.new_value(unit.sums);
+  return kept;
 }
 
 void forward(Lowering& low, int index) {
   const Unit unit(low, index);
-  const int64_t per_branch = static_cast<int64_t>(unit.branches) * unit.c, per_image = per_branch * unit.n;
-  std::vector<Ref> kept(static_cast<size_t>(kU) + static_cast<size_t>(unit.branches));
-  kept[kScale] = low.new_value(per_branch);
-  kept[kShift] = low.new_value(per_branch);
-  if (low.training()) {
-    kept[kMean] = low.new_value(per_branch);
-    kept[kInvstd] = low.new_value(per_branch);
-  }
-  for (int m = 0; m < unit.branches; ++m) kept[static_cast<size_t>(kU) + static_cast<size_t>(m)] = low.new_value(unit.size);
+  const Kept kept = make_kept(low, unit);
   split_forward(low, unit, kept);
   if (unit.d > 0) {
-    kept[kMask] = low.new_value(per_image);
-    kept[kMaskU] = low.new_value(per_image);
-    kept[kPooled] = low.new_value(static_cast<int64_t>(unit.n) * unit.c);
-    kept[kReduced] = low.new_value(static_cast<int64_t>(unit.n) * unit.d);
-    kept[kNormed] = low.new_value(static_cast<int64_t>(unit.n) * unit.d);
-    kept[kLogits] = low.new_value(per_image);
-    kept[kAttention] = low.new_value(per_image);
+    fuse_forward(low, unit, kept);
     attention_forward(low, unit, kept);
   }
-  const Ref v = low.new_value(unit.size);
+  const Ref v = low.new_activation(unit.layer.shape);
   low.step("sk_select_forward", unit.layer.spec.name, low.table.sk_select_forward, SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c},
            4 * unit.branches * unit.size, [=](const Memory& at) {
              SkSelectForwardArgs a{};
-             for (int m = 0; m < unit.branches; ++m) a.u[m] = at(branch_output(kept, m));
-             a.scale = at(kept[kScale]);
-             a.shift = at(kept[kShift]);
-             a.logits = at(kept[kLogits]);
-             a.attention = at(kept[kAttention]);
+             set_branches(at, unit, kept, a);
+             a.attention = at(kept.attention);
              a.v = at(v);
              return a;
            });
-  low.saved(index) = {v, kept};
+  low.saved(index) = {.output = {.ref = v}, .kept = std::make_shared<Kept>(kept)};
 }
 
-// From the logits' gradient to the pooled sum's, through the small network. Returns ds.
-Ref attention_backward(Lowering& low, const Unit& unit, const std::vector<Ref>& kept, Ref dlogits) {
-  const auto fresh = [&](int64_t channels) { return low.new_value(channels * unit.n); };
-  const std::string select = unit.attn(".fc_select"), reduce = unit.attn(".fc_reduce");
-  conv2d_backward_weight(low, select, unit.select, kept[kNormed], dlogits, low.result(select + ".weight"), {});
-  const Ref dnormed = fresh(unit.d), dreduced = fresh(unit.d), ds = fresh(unit.c);
-  conv2d_backward_data(low, select, unit.select, dlogits, low.weight(select + ".weight"), {dnormed, false});
-  batch_norm_backward(low, unit.attn(".bn"), unit.norm, {kept[kNormMean], kept[kNormInvstd]}, kept[kReduced], kept[kNormed], dnormed,
-                      dreduced, {});
-  conv2d_backward_weight(low, reduce, unit.reduce, kept[kPooled], dreduced, low.result(reduce + ".weight"), {});
-  conv2d_backward_data(low, reduce, unit.reduce, dreduced, low.weight(reduce + ".weight"), {ds, false});
-  return ds;
-}
-
-void backward(Lowering& low, int index) {
-  const Unit unit(low, index);
-  const std::vector<Ref> kept = low.saved(index).values;
-  const Ref dv = low.gradient(index);
-  const int64_t per_image = static_cast<int64_t>(unit.branches) * unit.c * unit.n;
-  const Ref dv_mask = low.new_value(per_image), dv_mask_u = low.new_value(per_image);
-  const Ref dlogits = unit.d > 0 ? low.new_value(per_image) : Ref{};
-  low.step("sk_select_backward", unit.layer.spec.name, low.table.sk_select_backward,
-           SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c}, 5 * unit.branches * unit.size, [=](const Memory& at) {
-             SkSelectBackwardArgs a{};
-             for (int m = 0; m < unit.branches; ++m) a.u[m] = at(branch_output(kept, m));
-             a.scale = at(kept[kScale]);
-             a.shift = at(kept[kShift]);
-             a.attention = at(kept[kAttention]);
-             a.dv = at(dv);
-             a.dv_mask = at(dv_mask);
-             a.dv_mask_u = at(dv_mask_u);
-             a.dlogits = at(dlogits);
+// From the sums of sk_select_backward to the pooled sum's gradient ds, through the small network.
+void attention_backward(Lowering& low, const Unit& unit, const Kept& kept, Ref dv_mask, Ref dv_mask_u, Ref ds) {
+  const AttentionRefs tensors = attention_refs(unit, [&](const std::string& name) { return low.weight(name); });
+  const AttentionRefs results = attention_refs(unit, [&](const std::string& name) { return low.result(name); });
+  low.step("sk_attention_backward", unit.layer.spec.name, low.table.sk_attention_backward, unit.attention, 4 * attention_macs(unit),
+           [=](const Memory& at) {
+             SkAttentionBackwardArgs a{.s = doubles(at(kept.s)),
+                                       .reduced = doubles(at(kept.reduced)),
+                                       .normed = doubles(at(kept.normed)),
+                                       .reduce = at(tensors.reduce),
+                                       .gamma = at(tensors.gamma),
+                                       .beta = at(tensors.beta),
+                                       .select = at(tensors.select),
+                                       .attention = at(kept.attention),
+                                       .dv_mask = doubles(at(dv_mask)),
+                                       .dv_mask_u = doubles(at(dv_mask_u)),
+                                       .ds = doubles(at(ds)),
+                                       .dreduce = at(results.reduce),
+                                       .dgamma = at(results.gamma),
+                                       .dbeta = at(results.beta),
+                                       .dselect = at(results.select)};
+             for (int m = 0; m < unit.branches; ++m) {
+               a.scale[m] = at(kept.norm[m].scale);
+               a.shift[m] = at(kept.norm[m].shift);
+             }
              return a;
            });
-  const Ref ds = unit.d > 0 ? attention_backward(low, unit, kept, dlogits) : Ref{};
-  const BranchRefs tensors = branch_refs(low, unit, true), results = branch_refs(low, unit, false);
-  const Ref x = low.output_of(unit.layer.inputs[0]);
+}
+
+void split_backward(Lowering& low, const Unit& unit, const Kept& kept, Ref dv, Ref dv_mask, Ref dv_mask_u, Ref ds) {
+  const BranchRefs tensors = branch_refs(low, unit);
   const int input = unit.layer.inputs[0];
-  const Lowering::Target dx = low.needs_gradient(input) ? low.gradient_target(input) : Lowering::Target{};
-  low.step("sk_split_backward", unit.layer.spec.name, low.table.sk_split_backward, unit.split, 4 * unit.macs(), [=](const Memory& at) {
+  const Reading x = low.reading_of(input);
+  SkSplitProblem p = unit.split;
+  p.close = true;
+  Lowering::Target dx{};
+  if (low.needs_gradient(input)) dx = low.gradient_target(input, low.accepts("sk_split_backward", low.table.sk_split_backward, p));
+  p.close = dx.close != kNone;
+  Norm before{};
+  if (p.close) {
+    make_norm_gradient(low, low.norm(dx.close), unit.x.c);
+    before = low.norm(dx.close);
+  }
+  low.step("sk_split_backward", unit.layer.spec.name, low.table.sk_split_backward, p, 4 * unit.macs, [=](const Memory& at) {
     SkSplitBackwardArgs a{};
-    a.x = at(x);
+    set_branches(at, unit, kept, a);
+    a.x = at(x.ref);
+    a.x_norm = normalize(at, x);
     for (int m = 0; m < unit.branches; ++m) {
       a.weight[m] = at(tensors.weight[m]);
-      a.gamma[m] = at(tensors.gamma[m]);
-      a.u[m] = at(branch_output(kept, m));
-      a.dweight[m] = at(results.weight[m]);
-      a.dgamma[m] = at(results.gamma[m]);
-      a.dbeta[m] = at(results.beta[m]);
+      a.gamma[m] = at(kept.norm[m].gamma);
+      a.mean[m] = at(kept.norm[m].mean);
+      a.invstd[m] = at(kept.norm[m].invstd);
+      a.dweight[m] = at(tensors.dweight[m]);
+      a.dgamma[m] = at(kept.norm[m].dgamma);
+      a.dbeta[m] = at(kept.norm[m].dbeta);
     }
-    a.scale = at(kept[kScale]);
-    a.shift = at(kept[kShift]);
-    a.mean = at(kept[kMean]);
-    a.invstd = at(kept[kInvstd]);
     a.dv = at(dv);
-    a.attention = at(kept[kAttention]);
-    a.ds = at(ds);
-    a.mask = at(kept[kMask]);
-    a.mask_u = at(kept[kMaskU]);
-    a.dv_mask = at(dv_mask);
-    a.dv_mask_u = at(dv_mask_u);
+    a.attention = at(kept.attention);
+    a.ds = doubles(at(ds));
+    a.mask = doubles(at(kept.mask));
+    a.mask_u = doubles(at(kept.mask_u));
+    a.dv_mask = doubles(at(dv_mask));
+    a.dv_mask_u = doubles(at(dv_mask_u));
     a.dx = at(dx.ref);
-    a.accumulate = dx.accumulate;
+    if (dx.close == kNone) {
+      a.add = at(dx.add);
+    } else {
+      a.close = norm_close(at, before, dx.add);
+    }
     return a;
   });
 }
 
+void backward(Lowering& low, int index) {
+  const Unit unit(low, index);
+  const Kept& kept = *std::static_pointer_cast<Kept>(low.saved(index).kept);
+  const Ref dv = low.gradient(index).ref;
+  const Ref dv_mask = low.new_doubles(unit.sums), dv_mask_u = low.new_doubles(unit.sums);
+  low.step("sk_select_backward", unit.layer.spec.name, low.table.sk_select_backward,
+           SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c}, 5 * unit.branches * unit.size, [=](const Memory& at) {
+             SkSelectBackwardArgs a{};
+             set_branches(at, unit, kept, a);
+             a.dv = at(dv);
+             a.dv_mask = doubles(at(dv_mask));
+             a.dv_mask_u = doubles(at(dv_mask_u));
+             return a;
+           });
+  Ref ds{};
+  if (unit.d > 0) {
+    ds = low.new_doubles(unit.sums / unit.branches);
+    attention_backward(low, unit, kept, dv_mask, dv_mask_u, ds);
+  }
+  split_backward(low, unit, kept, dv, dv_mask, dv_mask_u, ds);
+}
+
 }  // namespace
 
-const LayerLowering sk_unit_lowering{"sk_unit", forward, backward};
+const LayerLowering sk_unit_lowering{"sk_unit", forward, backward, reads_through_norm};
 
 }  // namespace sknet::plan
