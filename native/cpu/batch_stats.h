@@ -1,63 +1,80 @@
-// Mean and variance per channel over the rows of [rows, c]: two passes over each piece while it is in cache, pieces merged in float64
-// (Chan, Golub, LeVeque 1979). Exact where the mean is large against the spread, unlike sum-of-squares in float32.
+// Mean and sum of squared deviations per channel of blocked activations: two passes over each piece while it is in cache, pieces merged in
+// float64 (Chan, Golub, LeVeque 1979). Exact where the mean is large against the spread, unlike sums of squares.
 #pragma once
 
-#include "core/exec.h"
 #include "core/thread_pool.h"
 #include "cpu/row_chunks.h"
+#include "ops/layout.h"
 
 namespace sknet::cpu {
 namespace {
 
-inline size_t batch_stats_workspace(int64_t rows, int c) {
-  return sizeof(float) * static_cast<size_t>(row_chunks(rows, c).count) * 2 * static_cast<size_t>(c);
+inline PixelChunks batch_stats_chunks(int n, int hw, int channels) {
+  constexpr int kPiecePixels = 512 * 16 / kLanes;  // 32 KiB of float32
+  return pixel_chunks(static_cast<int64_t>(n) * blocks_in(channels, kLanes), hw, kPiecePixels);
 }
 
-// sums[c] = sum over rows [first, last) of f(x, c0, lanes).
+inline size_t batch_stats_workspace(int n, int hw, int channels) {
+  const int64_t planes = static_cast<int64_t>(n) * blocks_in(channels, kLanes);
+  return sizeof(float) * static_cast<size_t>(planes * batch_stats_chunks(n, hw, channels).count * 2 * kLanes);
+}
+
+// Sum of f(vector) over `pixels` of one plane.
 template <class F>
-inline void add_rows(const float* x, int64_t first, int64_t last, int c, float* sums, const F& f) {
-  zero_floats(sums, c);
-  for (int64_t row0 = first; row0 < last; row0 += kRowBlock) {
-    const int64_t row1 = min_of(last, row0 + kRowBlock);
-    for (int c0 = 0; c0 < c; c0 += kLanes) {
-      const int lanes = min_of(kLanes, c - c0);
-      Vec sum{};
-      for (int64_t row = row0; row < row1; ++row) sum += f(load_part(x + row * c + c0, lanes), c0, lanes);
-      store_part(sums + c0, load_part(sums + c0, lanes) + sum, lanes);
+inline WideSum sum_pixels(const Elem* x, int pixels, const F& f) {
+  WideSum total;
+  for (int p0 = 0; p0 < pixels; p0 += kRun) {
+    const int p1 = min_of(pixels, p0 + kRun);
+    Vec s0{}, s1{}, s2{}, s3{};  // four, to hide the latency of an addition
+    int p = p0;
+    for (; p + 4 <= p1; p += 4) {
+      const Elem* at = x + static_cast<int64_t>(p) * kLanes;
+      s0 += f(load(at));
+      s1 += f(load(at + kLanes));
+      s2 += f(load(at + 2 * kLanes));
+      s3 += f(load(at + 3 * kLanes));
     }
+    for (; p < p1; ++p) s0 += f(load(x + static_cast<int64_t>(p) * kLanes));
+    total.add((s0 + s1) + (s2 + s3));
   }
+  return total;
 }
 
-// emit(channel, mean, sum of squared deviations) in float64, called in parallel over channels. partial: batch_stats_workspace() bytes.
+// emit(channel, mean, sum of squared deviations) in float64, called in parallel for every channel, the padded ones too.
+// partial: batch_stats_workspace() bytes.
 template <class Emit>
-inline void batch_stats(ThreadPool& pool, const float* x, int64_t rows, int c, float* partial, const Emit& emit) {
-  const RowChunks chunks = row_chunks(rows, c);
-  parallel_for(pool, chunks.count, [&](int64_t chunk, int) {
-    const int64_t first = chunk * chunks.size, last = min_of(rows, first + chunks.size);
-    float* sums = partial + chunk * 2 * c;
-    const float scale = 1.0f / static_cast<float>(last - first);
-    add_rows(x, first, last, c, sums, [](Vec v, int, int) { return v; });
-    for (int c0 = 0; c0 < c; c0 += kLanes) {
-      const int lanes = min_of(kLanes, c - c0);
-      store_part(sums + c0, load_part(sums + c0, lanes) * scale, lanes);
-    }
-    add_rows(x, first, last, c, sums + c, [&](Vec v, int c0, int lanes) {
-      const Vec d = v - load_part(sums + c0, lanes);
-      return d * d;
-    });
+inline void batch_stats(ThreadPool& pool, const Elem* u, int n, int hw, int channels, float* partial, const Emit& emit) {
+  const int blocks = blocks_in(channels, kLanes);
+  const PixelChunks chunks = batch_stats_chunks(n, hw, channels);
+  const auto piece_pixels = [=](int piece) { return min_of(hw - piece * chunks.size, chunks.size); };
+  parallel_for(pool, static_cast<int64_t>(n) * blocks * chunks.count, [&](int64_t item, int) {
+    const int piece = static_cast<int>(item % chunks.count), pixels = piece_pixels(piece);
+    const Elem* x = u + (item / chunks.count * hw + static_cast<int64_t>(piece) * chunks.size) * kLanes;
+    float* out = partial + item * 2 * kLanes;
+    double sums[kLanes];
+    sum_pixels(x, pixels, [](Vec v) { return v; }).store_to(sums);
+    for (int lane = 0; lane < kLanes; ++lane) out[lane] = static_cast<float>(sums[lane] / pixels);
+    const Vec mean = load(out);
+    sum_pixels(x, pixels, [&](Vec v) { return (v - mean) * (v - mean); }).store_to(sums);
+    for (int lane = 0; lane < kLanes; ++lane) out[kLanes + lane] = static_cast<float>(sums[lane]);
   });
-  parallel_for(pool, ceil_div(c, kLanes), [&](int64_t block, int) {
-    for (int ch = static_cast<int>(block) * kLanes; ch < min_of(c, static_cast<int>(block + 1) * kLanes); ++ch) {
-      double count = 0, mean = 0, squares = 0;
-      for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
-        const double n = static_cast<double>(min_of(rows, (chunk + 1) * chunks.size) - chunk * chunks.size);
-        const double delta = partial[chunk * 2 * c + ch] - mean, total = count + n;
-        mean += delta * n / total;
-        squares += partial[chunk * 2 * c + c + ch] + delta * delta * count * n / total;
-        count = total;
+  parallel_for(pool, blocks, [&](int64_t block, int) {
+    double mean[kLanes] = {}, squares[kLanes] = {};
+    double count = 0;
+    for (int image = 0; image < n; ++image) {
+      const float* pieces = partial + (static_cast<int64_t>(image) * blocks + block) * chunks.count * 2 * kLanes;
+      for (int piece = 0; piece < chunks.count; ++piece) {
+        const float* from = pieces + static_cast<int64_t>(piece) * 2 * kLanes;
+        const double pixels = piece_pixels(piece), share = pixels / (count + pixels);
+        for (int lane = 0; lane < kLanes; ++lane) {
+          const double delta = from[lane] - mean[lane];
+          mean[lane] += delta * share;
+          squares[lane] += from[kLanes + lane] + delta * delta * count * share;
+        }
+        count += pixels;
       }
-      emit(ch, mean, squares);
     }
+    for (int lane = 0; lane < kLanes; ++lane) emit(static_cast<int>(block) * kLanes + lane, mean[lane], squares[lane]);
   });
 }
 

@@ -1,5 +1,5 @@
-// How a [rows, c] tensor is cut into pieces for passes over all of it: a function of the shape alone, so that sums taken per piece and
-// added in order do not depend on the thread count. A piece stays in L2 for the passes that read it twice.
+// How passes over activations are cut into pieces: a function of the shape alone, so that sums taken per piece and added in order do not
+// depend on the thread count.
 #pragma once
 
 #include "cpu/simd.h"
@@ -7,23 +7,27 @@
 namespace sknet::cpu {
 namespace {
 
-struct RowChunks {
-  int64_t count, size;  // pieces, rows a piece (the last may be shorter)
+// Pieces of every plane [h * w][block] of a blocked tensor.
+struct PixelChunks {
+  int count, size;  // pieces a plane, pixels a piece (the last may be shorter)
 };
 
-constexpr int64_t kChunkFloats = 64 * 1024;
-
-constexpr RowChunks row_chunks(int64_t rows, int c) {
-  const int64_t size = max_of<int64_t>(1, min_of<int64_t>(ceil_div<int64_t>(rows, kMinItems), kChunkFloats / max_of(c, 1)));
-  return {ceil_div(rows, size), size};
+// At most `most` pixels a piece, and kMinItems pieces in all where there are as many pixels.
+constexpr PixelChunks pixel_chunks(int64_t planes, int hw, int most) {
+  const int wanted = static_cast<int>(ceil_div<int64_t>(kMinItems, planes));
+  const int size = min_of(most, ceil_div(hw, wanted));
+  return {ceil_div(hw, size), size};
 }
 
-// Passes over [rows, c] that sum per channel go through kRowBlock rows at a time: few enough streams for the prefetcher, enough rows for
-// the sums to stay in registers.
-constexpr int kRowBlock = 8;
+// For passes that read a plane's piece once, there is no reason to cut but to share the work.
+constexpr int kWholePlane = 1 << 30;
 
 // Flat memory, cut into pieces of kChunkFloats.
+constexpr int64_t kChunkFloats = 64 * 1024;
 constexpr int64_t flat_chunks(int64_t size) { return ceil_div(size, kChunkFloats); }
+
+// Sums over pixels are float32 over runs of this many, float64 beyond: exact enough for batch norm, and the conversions cost nothing.
+constexpr int kRun = 64;
 
 }  // namespace
 }  // namespace sknet::cpu
