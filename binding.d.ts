@@ -6,7 +6,11 @@
  */
 import type { Layer } from '#model/spec'
 
-export type Isa = 'portable' | 'avx2' | 'avx512'
+/** Each has what the ones before it have. avx512_bf16 differs from avx512 in bf16 plans only. */
+export type Isa = 'portable' | 'avx2' | 'avx512' | 'avx512_bf16'
+
+/** What activations are stored as; weights, sums, statistics and losses are float32 in both. */
+export type Precision = 'fp32' | 'bf16'
 
 export interface CpuInfo {
   model: string
@@ -32,6 +36,8 @@ export interface PlanOptions {
   shards: number
   threads: number
   isa?: Isa
+  /** Default fp32. */
+  precision?: Precision
   /** Op name -> candidate name, to reach a particular implementation (tests, benches). */
   candidates?: Record<string, string>
   /** false: no fusion pass; every layer runs as its own op. */

@@ -26,7 +26,7 @@ export const trainingFlags: Record<string, Flag> = {
   device: { kind: 'text', value: 'D', about: 'auto or cpu' },
   devices: { kind: 'text', value: 'K', about: '1 in this version' },
   threads: { kind: 'text', value: 'T', about: 'native threads; default: all' },
-  precision: { kind: 'text', value: 'P', about: 'fp32 in this version' },
+  precision: { kind: 'text', value: 'P', about: 'fp32 or bf16' },
   seed: { kind: 'text', value: 'S', about: 'decides initial weights, order and augmentation' },
   set: { kind: 'list', value: 'path=value', about: 'any option by its path, such as optimizer.nesterov=true; may be repeated' },
 }

@@ -37,7 +37,7 @@ export const optionSchema: Record<string, OptionRule> = {
   batchSize: integer(256, { min: 2, max: 1_048_576 }, { about: 'images of one step over all shards' }),
   shardSize: orNull(integer(null, { min: 2, max: 1_048_576 }, { about: 'images that share batch statistics; default: the batch size' })),
   seed: integer(0, { min: 0, max: LARGEST_SEED }, { about: 'decides initial weights, order and augmentation' }),
-  precision: oneOf('fp32', ['fp32', 'bf16'], { about: 'arithmetic of the network', missing: (v) => (v === 'bf16' ? 'bf16' : null) }),
+  precision: oneOf('fp32', ['fp32', 'bf16'], { about: 'what activations are stored as' }),
   threads: orNull(integer(null, { min: 1, max: 4096 }, { about: 'native threads; default: all the process may use' })),
   device: {
     default: 'auto',

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { SknetError } from '../errors.js'
 import type { Model } from '../model/model.js'
-import { callNative, native, type MemoryReport, type Plan, type PlanOptions, type Section } from '../native.js'
+import { callNative, native, type MemoryReport, type Plan, type PlanOptions, type Precision, type Section } from '../native.js'
 import { planOptimizer } from '../optim/sgd.js'
 import type { TrainOptions } from './option-types.js'
 
@@ -21,6 +21,7 @@ export function trainPlan(model: Model, options: TrainOptions, size: number): Pl
     shardSize: options.shardSize,
     shards: options.batchSize / options.shardSize,
     threads: threadCount(options.threads),
+    precision: options.precision,
     labelSmoothing: options.loss.labelSmoothing,
     optimizer: planOptimizer(options.optimizer, options.ema.decay, tensors),
   })
@@ -35,7 +36,7 @@ export function trainPlan(model: Model, options: TrainOptions, size: number): Pl
 }
 
 /** A plan that evaluates up to `batchSize` images at a time. */
-export function inferencePlan(model: Model, size: number, batchSize: number, threads: number | null): Plan {
+export function inferencePlan(model: Model, size: number, batchSize: number, threads: number | null, precision: Precision = 'fp32'): Plan {
   return buildPlan({
     layers: model.spec.layers,
     input: { height: size, width: size, channels: model.spec.input.channels },
@@ -43,6 +44,7 @@ export function inferencePlan(model: Model, size: number, batchSize: number, thr
     shardSize: batchSize,
     shards: 1,
     threads: threadCount(threads),
+    precision,
   })
 }
 

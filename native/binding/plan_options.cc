@@ -51,6 +51,12 @@ plan::OptimizerSpec optimizer_spec(const Options& o) {
           .ema_decay = o.number("emaDecay")};
 }
 
+Precision precision_of(const std::string& name) {
+  if (name == "fp32") return Precision::kFp32;
+  if (name == "bf16") return Precision::kBf16;
+  throw Error("ERR_SKNET_OPTION", "precision: unknown '" + name + "'").with_option("precision").with_got(name).with_expected("fp32 or bf16");
+}
+
 }  // namespace
 
 plan::PlanSpec plan_spec(const Options& options) {
@@ -65,6 +71,7 @@ plan::PlanSpec plan_spec(const Options& options) {
   spec.shards = options.int32("shards", 1, kMaxSize);
   spec.threads = options.int32("threads", 1, 4096);
   spec.isa = options.has("isa") ? isa_from_name(options.string("isa"), "isa") : isa_in_use();
+  if (options.has("precision")) spec.precision = precision_of(options.string("precision"));
   if (options.has("candidates")) {
     const Napi::Object forced = options.value("candidates").As<Napi::Object>();
     const Napi::Array names = forced.GetPropertyNames();

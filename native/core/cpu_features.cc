@@ -11,6 +11,8 @@ namespace sknet {
 
 const char* isa_name(Isa isa) {
   switch (isa) {
+    case Isa::kAvx512Bf16:
+      return "avx512_bf16";
     case Isa::kAvx512:
       return "avx512";
     case Isa::kAvx2:
@@ -27,14 +29,14 @@ Isa best_isa() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
-  if (avx2 && avx512) return Isa::kAvx512;
+  if (avx2 && avx512) return __builtin_cpu_supports("avx512bf16") ? Isa::kAvx512Bf16 : Isa::kAvx512;
   if (avx2) return Isa::kAvx2;
 #endif
   return Isa::kPortable;
 }
 
 Isa isa_from_name(const std::string& name, const std::string& option) {
-  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16}) {
     if (name != isa_name(isa)) continue;
     if (static_cast<int>(isa) <= static_cast<int>(best_isa())) return isa;
     throw Error("ERR_SKNET_OPTION", option + ": this CPU does not have " + name)
@@ -45,7 +47,7 @@ Isa isa_from_name(const std::string& name, const std::string& option) {
   throw Error("ERR_SKNET_OPTION", option + ": unknown instruction set '" + name + "'")
       .with_option(option)
       .with_got(name)
-      .with_expected("portable, avx2 or avx512");
+      .with_expected("portable, avx2, avx512 or avx512_bf16");
 }
 
 Isa isa_in_use() {

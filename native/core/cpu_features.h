@@ -6,8 +6,9 @@
 
 namespace sknet {
 
-enum class Isa { kPortable = 0, kAvx2 = 1, kAvx512 = 2 };
-constexpr int kIsaCount = 3;
+// Each has what the ones before it have.
+enum class Isa { kPortable = 0, kAvx2 = 1, kAvx512 = 2, kAvx512Bf16 = 3 };
+constexpr int kIsaCount = 4;
 
 const char* isa_name(Isa isa);
 // Throws Error ERR_SKNET_OPTION for an unknown name or one this CPU does not have.

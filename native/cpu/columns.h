@@ -26,7 +26,13 @@ inline Grid grid_of(int n, int hw, int channels) {
 // How a value is read: as it is, through a norm, or a gradient through BN's backward. prepare(block) gives a function of an offset.
 struct PlainRead {
   const Elem* x;
-  const Elem* direct() const { return x; }
+  const Operand* direct() const {
+    if constexpr (sizeof(Operand) == sizeof(Elem)) {
+      return reinterpret_cast<const Operand*>(x);
+    } else {
+      return nullptr;
+    }
+  }
   auto prepare(int) const {
     return [x = x](int64_t at) { return load(x + at); };
   }
@@ -35,7 +41,7 @@ struct PlainRead {
 struct NormalizedRead {
   const Elem* x;
   Normalize norm;
-  const Elem* direct() const { return nullptr; }
+  const Operand* direct() const { return nullptr; }
   auto prepare(int block) const {
     return [x = x, norm = normalize_at(norm, block * kLanes)](int64_t at) { return norm(load(x + at)); };
   }
@@ -44,7 +50,7 @@ struct NormalizedRead {
 struct GradientRead {
   const Elem* dz;
   NormGradient norm;
-  const Elem* direct() const { return nullptr; }
+  const Operand* direct() const { return nullptr; }
   auto prepare(int block) const {
     return [dz = dz, u = static_cast<const Elem*>(norm.u), norm = norm_gradient_at(norm, block * kLanes)](int64_t at) {
       return norm(load(dz + at), load(u + at));
@@ -60,12 +66,12 @@ struct PointSource {
   int stride, blocks;
   int64_t block_stride = grid.block;
 
-  const Elem* direct(int image, int pixel) const {
+  const Operand* direct(int image, int pixel) const {
     if (read.direct() == nullptr || stride != 1 || grid.pixel != kLanes) return nullptr;
     return read.direct() + image * grid.image + pixel * grid.pixel;
   }
-  void fill(int image, int first, int count, float* dst) const { fill_blocks(image, first, count, 0, blocks, dst); }
-  void fill_blocks(int image, int first, int count, int block0, int count_blocks, float* dst) const {
+  void fill(int image, int first, int count, Operand* dst) const { fill_blocks(image, first, count, 0, blocks, dst); }
+  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* dst) const {
     for (int b = block0; b < block0 + count_blocks; ++b) {
       const auto value = read.prepare(b);
       const int64_t base = image * grid.image + b * grid.block;
@@ -88,19 +94,21 @@ struct WindowSource {
   Conv2dProblem p;
   int64_t block_stride = 0;
 
-  const Elem* direct(int, int) const { return nullptr; }
-  void fill(int image, int first, int count, float* dst) const {
+  const Operand* direct(int, int) const { return nullptr; }
+  void fill(int image, int first, int count, Operand* dst) const {
+    fill_blocks(image, first, count, 0, p.kernel * p.kernel * blocks_in(p.c, kLanes), dst);
+  }
+  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* dst) const {
     const int blocks = blocks_in(p.c, kLanes);
-    for (int tap = 0; tap < p.kernel * p.kernel; ++tap) {
+    for (int k = block0; k < block0 + count_blocks; ++k) {
+      const int tap = k / blocks, b = k % blocks;
       const int dh = tap / p.kernel * p.dilation - p.padding, dw = tap % p.kernel * p.dilation - p.padding;
-      for (int b = 0; b < blocks; ++b) {
-        const auto value = read.prepare(b);
-        const int64_t base = (static_cast<int64_t>(image) * blocks + b) * p.h * p.w * kLanes;
-        for (int pixel = first; pixel < first + count; ++pixel, dst += kLanes) {
-          const int h = pixel / p.ow * p.stride + dh, w = pixel % p.ow * p.stride + dw;
-          const bool inside = h >= 0 && h < p.h && w >= 0 && w < p.w;
-          store(dst, inside ? value(base + (static_cast<int64_t>(h) * p.w + w) * kLanes) : Vec{});
-        }
+      const auto value = read.prepare(b);
+      const int64_t base = (static_cast<int64_t>(image) * blocks + b) * p.h * p.w * kLanes;
+      for (int pixel = first; pixel < first + count; ++pixel, dst += kLanes) {
+        const int h = pixel / p.ow * p.stride + dh, w = pixel % p.ow * p.stride + dw;
+        const bool inside = h >= 0 && h < p.h && w >= 0 && w < p.w;
+        store(dst, inside ? value(base + (static_cast<int64_t>(h) * p.w + w) * kLanes) : Vec{});
       }
     }
   }
@@ -114,9 +122,12 @@ struct RowsSource {
   int64_t block_stride = 0;
 
   static constexpr int kMostTaps = 512;  // k at most
-  const Elem* direct(int, int) const { return nullptr; }
-  void fill(int image, int first, int count, float* dst) const {
-    const int run = p.kernel * p.c, blocks = ceil_div(p.kernel * run, kLanes);
+  const Operand* direct(int, int) const { return nullptr; }
+  void fill(int image, int first, int count, Operand* dst) const {
+    fill_blocks(image, first, count, 0, ceil_div(p.kernel * p.kernel * p.c, kLanes), dst);
+  }
+  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* dst) const {
+    const int run = p.kernel * p.c;
     const float* rows = x + static_cast<int64_t>(image) * p.h * p.w * p.c;
     alignas(64) float window[kMostTaps + 2 * kLanes] = {};
     for (int pixel = first; pixel < first + count; ++pixel, dst += kLanes) {
@@ -136,7 +147,7 @@ struct RowsSource {
           }
         }
       }
-      for (int b = 0; b < blocks; ++b) store(dst + static_cast<int64_t>(b) * count * kLanes, load(window + b * kLanes));
+      for (int b = 0; b < count_blocks; ++b) store(dst + static_cast<int64_t>(b) * count * kLanes, load(window + (block0 + b) * kLanes));
     }
   }
 };
@@ -148,8 +159,8 @@ struct TransposedSource {
   Conv2dProblem p;
   int64_t block_stride = 0;
 
-  const Elem* direct(int, int) const { return nullptr; }
-  void fill(int image, int first, int count, float* dst) const {
+  const Operand* direct(int, int) const { return nullptr; }
+  void fill(int image, int first, int count, Operand* dst) const {
     const int blocks = blocks_in(p.out, kLanes);
     for (int tap = 0; tap < p.kernel * p.kernel; ++tap) {
       const int dh = p.padding - tap / p.kernel * p.dilation, dw = p.padding - tap % p.kernel * p.dilation;

@@ -74,10 +74,13 @@ PixelPlan forward_plan(const Conv2dProblem& p) {
 
 size_t forward_packed(const Conv2dProblem& p) { return static_cast<size_t>(packed_size(window_blocks(p) * kLanes, p.out)); }
 
+// Bytes of packed weights, whole cache lines.
+size_t packed_bytes(size_t weights) { return (weights * sizeof(Operand) + 63) / 64 * 64; }
+
 // Behind the packed weights, for statistics: [piece][mean, squared deviations][padded out].
 size_t forward_workspace(const Conv2dProblem& p) {
   const size_t sums = p.fusion.statistics ? static_cast<size_t>(forward_plan(p).items()) * 2 * padded_channels(p.out, kLanes) : 0;
-  return sizeof(float) * (forward_packed(p) + sums);
+  return packed_bytes(forward_packed(p)) + sizeof(float) * sums;
 }
 size_t forward_scratch(const Conv2dProblem& p) { return pixels_scratch(forward_plan(p)); }
 
@@ -157,15 +160,24 @@ void finish_statistics(const Conv2dProblem& p, const PixelPlan& plan, const Norm
   });
 }
 
-void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
-  float* packed = reinterpret_cast<float*>(exec.workspace);
-  float* sums = a.statistics.gamma == nullptr ? nullptr : packed + forward_packed(p);
+void pack_forward(const Conv2dProblem& p, const float* weight, Operand* packed, const Exec& exec) {
+  const int k = window_blocks(p) * kLanes;
+  if (pointwise(p) && !p.fusion.x_rows) {
+    return pack_weights<false>(*exec.pool, k, p.out, packed,
+                               [&](int i, int o) { return i < p.c ? weight[static_cast<int64_t>(o) * p.c + i] : 0; });
+  }
   const WeightIndex index(p);
   const int64_t row = static_cast<int64_t>(p.c) * taps(p);
-  pack_weights(*exec.pool, window_blocks(p) * kLanes, p.out, packed, [&](int k, int o) {
-    const int at = index(k);
-    return at < 0 ? 0 : a.weight[o * row + at];
+  pack_weights<false>(*exec.pool, k, p.out, packed, [&](int i, int o) {
+    const int at = index(i);
+    return at < 0 ? 0 : weight[o * row + at];
   });
+}
+
+void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
+  Operand* packed = reinterpret_cast<Operand*>(exec.workspace);
+  float* sums = a.statistics.gamma == nullptr ? nullptr : reinterpret_cast<float*>(exec.workspace + packed_bytes(forward_packed(p)));
+  pack_forward(p, a.weight, packed, exec);
   const PixelPlan plan = forward_plan(p);
   const ForwardEpilogue epilogue{p, a, grid_of(p.n, p.oh * p.ow, p.out), sums, padded_channels(p.out, kLanes)};
   with_source(p, a.x, a.x_norm, [&](const auto& source) { gemm_pixels(exec, plan, p.out, packed, source, epilogue); });
@@ -183,7 +195,7 @@ PixelPlan backward_data_plan(const Conv2dProblem& p) {
 size_t backward_data_packed(const Conv2dProblem& p) { return static_cast<size_t>(packed_size(transposed_blocks(p) * kLanes, p.c)); }
 size_t backward_data_workspace(const Conv2dProblem& p) {
   const size_t sums = p.fusion.close ? static_cast<size_t>(backward_data_plan(p).items()) * 2 * padded_channels(p.c, kLanes) : 0;
-  return sizeof(float) * (backward_data_packed(p) + sums);
+  return packed_bytes(backward_data_packed(p)) + sizeof(float) * sums;
 }
 size_t backward_data_scratch(const Conv2dProblem& p) { return pixels_scratch(backward_data_plan(p)); }
 
@@ -251,14 +263,22 @@ const Elem* fill_unreached(const Conv2dProblem& p, const Conv2dBackwardDataArgs&
   return add == nullptr ? nullptr : dx;
 }
 
-void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
-  float* packed = reinterpret_cast<float*>(exec.workspace);
-  float* sums = a.close.u == nullptr ? nullptr : packed + backward_data_packed(p);
-  const int padded_out = padded_channels(p.out, kLanes), all_taps = taps(p);
-  pack_weights(*exec.pool, transposed_blocks(p) * kLanes, p.c, packed, [&](int k, int c) {
-    const int tap = k / padded_out, o = k % padded_out;
-    return o < p.out ? a.weight[(static_cast<int64_t>(o) * p.c + c) * all_taps + tap] : 0;
+void pack_backward_data(const Conv2dProblem& p, const float* weight, Operand* packed, const Exec& exec) {
+  const int k = transposed_blocks(p) * kLanes, padded_out = padded_channels(p.out, kLanes), all_taps = taps(p);
+  if (pointwise(p)) {
+    return pack_weights<true>(*exec.pool, k, p.c, packed,
+                              [&](int o, int c) { return o < p.out ? weight[static_cast<int64_t>(o) * p.c + c] : 0; });
+  }
+  pack_weights<true>(*exec.pool, k, p.c, packed, [&](int i, int c) {
+    const int tap = i / padded_out, o = i % padded_out;
+    return o < p.out ? weight[(static_cast<int64_t>(o) * p.c + c) * all_taps + tap] : 0;
   });
+}
+
+void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
+  Operand* packed = reinterpret_cast<Operand*>(exec.workspace);
+  float* sums = a.close.u == nullptr ? nullptr : reinterpret_cast<float*>(exec.workspace + packed_bytes(backward_data_packed(p)));
+  pack_backward_data(p, a.weight, packed, exec);
   const PixelPlan plan = backward_data_plan(p);
   const Elem* add = static_cast<const Elem*>(sums == nullptr ? a.add : a.close.add);
   if (pointwise(p) && p.stride > 1 && p.h * p.w > 1) add = fill_unreached(p, a, exec);
@@ -335,9 +355,14 @@ void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, 
     }
     for (int lane = 0; lane < min_of(kPairLanes, p.out - pair * kPairLanes); ++lane) {
       float* to = a.dweight + (static_cast<int64_t>(pair) * kPairLanes + lane) * row;
+      const float* from = packed + lane;
+      if (pointwise(p) && !p.fusion.x_rows) {
+        for (int i = k0; i < min_of(p.c, k0 + kRows); ++i) to[i] = from[static_cast<int64_t>(i) * kPairLanes];
+        continue;
+      }
       for (int i = k0; i < min_of(k, k0 + kRows); ++i) {
         const int at = index(i);
-        if (at >= 0) to[at] = packed[static_cast<int64_t>(i) * kPairLanes + lane];
+        if (at >= 0) to[at] = from[static_cast<int64_t>(i) * kPairLanes];
       }
     }
   });

@@ -17,31 +17,41 @@ constexpr int kPairLanes = 2 * kLanes;      // outputs a tile computes
 constexpr int kMaxPixels = 224;             // of a piece: x's copy stays in L2
 constexpr int64_t kPieceFloats = 160 * 1024;
 
-// ---- weights, packed: [pair of output blocks][k][kPairLanes], zeros beyond the last output
+// ---- weights, packed: [pair of output blocks][k / kDot][kPairLanes][kDot], zeros beyond the last output
 
 constexpr int pairs_of(int out) { return ceil_div(out, kPairLanes); }
 constexpr int64_t packed_size(int k, int out) { return static_cast<int64_t>(pairs_of(out)) * kPairLanes * k; }
 
-// element(k, o) -> w[k][o], asked only for o < out.
-template <class Element>
-inline void pack_weights(ThreadPool& pool, int k, int out, float* packed, const Element& element) {
-  constexpr int kRows = 256;
+// element(k, o) -> w[k][o], asked only for o < out. BY_ROWS: neighbouring o are neighbours in memory, else neighbouring k.
+template <bool BY_ROWS, class Element>
+inline void pack_weights(ThreadPool& pool, int k, int out, Operand* packed, const Element& element) {
+  constexpr int kRows = 128;
   const int parts = ceil_div(k, kRows);
   parallel_for(pool, static_cast<int64_t>(pairs_of(out)) * parts, [&](int64_t item, int) {
     const int pair = static_cast<int>(item / parts), k0 = static_cast<int>(item % parts) * kRows, k1 = min_of(k, k0 + kRows);
-    float* dst = packed + static_cast<int64_t>(pair) * k * kPairLanes;
-    for (int lane = 0; lane < kPairLanes; ++lane) {
-      const int o = pair * kPairLanes + lane;
-      for (int i = k0; i < k1; ++i) dst[static_cast<int64_t>(i) * kPairLanes + lane] = o < out ? element(i, o) : 0;
+    Operand* dst = packed + static_cast<int64_t>(pair) * k * kPairLanes;
+    const int o0 = pair * kPairLanes, lanes = min_of(kPairLanes, out - o0);
+    const auto at = [dst](int i, int lane) { return dst + (static_cast<int64_t>(i / kDot) * kPairLanes + lane) * kDot + i % kDot; };
+    if constexpr (BY_ROWS) {
+      for (int i = k0; i < k1; ++i) {
+        for (int lane = 0; lane < lanes; ++lane) *at(i, lane) = to_operand(element(i, o0 + lane));
+      }
+    } else {
+      for (int lane = 0; lane < lanes; ++lane) {
+        for (int i = k0; i < k1; ++i) *at(i, lane) = to_operand(element(i, o0 + lane));
+      }
+    }
+    for (int lane = lanes; lane < kPairLanes; ++lane) {
+      for (int i = k0; i < k1; ++i) *at(i, lane) = to_operand(0);
     }
   });
 }
 
 // ---- register tile: T pixels x V output blocks
 
-// tile[v][t] (+)= sum over `blocks` blocks of k. x: first pixel; block_stride: floats between x's blocks.
+// tile[v][t] (+)= sum over `blocks` blocks of k. x: first pixel; block_stride: elements between x's blocks.
 template <int T, int V, bool ADD>
-[[gnu::noinline]] inline void multiply_tile(const float* x, int64_t block_stride, int blocks, const float* w, float* tile) {
+[[gnu::noinline]] inline void multiply_tile(const Operand* x, int64_t block_stride, int blocks, const Operand* w, float* tile) {
   Vec acc[V][T];
 #pragma GCC unroll 2
   for (int v = 0; v < V; ++v) {
@@ -50,15 +60,15 @@ template <int T, int V, bool ADD>
   }
   for (int b = 0; b < blocks; ++b, x += block_stride) {
 #pragma GCC unroll 4
-    for (int i = 0; i < kLanes; ++i, w += kPairLanes) {
+    for (int i = 0; i < kLanes / kDot; ++i, w += kPairLanes * kDot) {
       Vec wv[V];
 #pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) wv[v] = load(w + v * kLanes);
+      for (int v = 0; v < V; ++v) wv[v] = load_dot(w + v * kLanes * kDot);
 #pragma GCC unroll 16
       for (int t = 0; t < T; ++t) {
-        const Vec xv = set1(x[t * kLanes + i]);
+        const Vec xv = broadcast_dot(x + t * kLanes, i);
 #pragma GCC unroll 2
-        for (int v = 0; v < V; ++v) acc[v][t] += xv * wv[v];
+        for (int v = 0; v < V; ++v) acc[v][t] = multiply_dot(acc[v][t], xv, wv[v]);
       }
     }
   }
@@ -73,7 +83,7 @@ template <int T, int V, bool ADD>
 }
 
 template <int T, int V>
-SKNET_INLINE void multiply_depth(const float* x, int64_t block_stride, int blocks, const float* w, float* tile) {
+SKNET_INLINE void multiply_depth(const Operand* x, int64_t block_stride, int blocks, const Operand* w, float* tile) {
   multiply_tile<T, V, false>(x, block_stride, min_of(blocks, kDepthBlocks), w, tile);
   for (int b = kDepthBlocks; b < blocks; b += kDepthBlocks) {
     multiply_tile<T, V, true>(x + b * block_stride, block_stride, min_of(blocks - b, kDepthBlocks),
@@ -108,23 +118,23 @@ inline PixelPlan plan_pixels(int images, int pixels, int blocks, int out) {
 }
 
 inline size_t pixels_scratch(const PixelPlan& p) {
-  return sizeof(float) * static_cast<size_t>(p.blocks) * static_cast<size_t>(p.piece) * kLanes;
+  return sizeof(Operand) * static_cast<size_t>(p.blocks) * static_cast<size_t>(p.piece) * kLanes;
 }
 
-// source.direct(image, pixel): x's first block at that pixel, blocks source.block_stride floats apart; null: source.fill(image, pixel,
+// source.direct(image, pixel): x's first block at that pixel, blocks source.block_stride elements apart; null: source.fill(image, pixel,
 // count, dst) writes [blocks][count][kLanes]. epilogue.begin(item, image, block) -> state; state.tile(pixel, count, values) gets each
 // tile's [count][kLanes] in order of the pixels; state.end() closes the piece. out: channels of y.
 template <class Source, class Epilogue>
-inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const float* packed, const Source& source,
+inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const Operand* packed, const Source& source,
                         const Epilogue& epilogue) {
   parallel_for(*exec.pool, p.items() * p.parts, [&](int64_t item, int thread) {
     const int64_t piece = item / p.parts;
     const int image = static_cast<int>(piece / p.pieces), first = static_cast<int>(piece % p.pieces) * p.piece;
     const int count = min_of(p.piece, p.pixels - first);
-    const float* x = source.direct(image, first);
+    const Operand* x = source.direct(image, first);
     int64_t block_stride = source.block_stride;
     if (x == nullptr) {
-      float* copy = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
+      Operand* copy = reinterpret_cast<Operand*>(exec.scratch + thread * exec.scratch_stride);
       source.fill(image, first, count, copy);
       x = copy;
       block_stride = static_cast<int64_t>(count) * kLanes;
@@ -132,7 +142,7 @@ inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const flo
     const int pair0 = static_cast<int>(item % p.parts) * p.part_pairs, pair1 = min_of(p.pairs, pair0 + p.part_pairs);
     alignas(64) float tile[2 * kWidestTile * kLanes];
     for (int pair = pair0; pair < pair1; ++pair) {
-      const float* w = packed + static_cast<int64_t>(pair) * p.blocks * kLanes * kPairLanes;
+      const Operand* w = packed + static_cast<int64_t>(pair) * p.blocks * kLanes * kPairLanes;
       const bool both = pair * kPairLanes + kLanes < out;
       auto low = epilogue.begin(piece, image, 2 * pair);
       auto high = epilogue.begin(piece, image, both ? 2 * pair + 1 : 2 * pair);
@@ -190,27 +200,74 @@ inline size_t reduce_workspace(const ReducePlan& p) {
   return sizeof(float) * static_cast<size_t>(p.chunks) * static_cast<size_t>(p.pairs) * kPairLanes * static_cast<size_t>(p.blocks) * kLanes;
 }
 inline size_t reduce_scratch(const ReducePlan& p) {
-  return sizeof(float) * static_cast<size_t>(p.piece) * kLanes * static_cast<size_t>(p.blocks + 2 * p.part_pairs);
+  return sizeof(Operand) * static_cast<size_t>(p.piece + kDot) * kLanes * static_cast<size_t>(p.blocks + 2 * p.part_pairs);
 }
 
-// dw[i][V] (+)= over `count` pixels, for kReduceRows of x's lanes. dy_stride: floats between dy's blocks.
+#if defined(SKNET_STORE_BF16) && defined(__AVX512BF16__)
+// Dot products run over pixels here, so two pixels' lanes are laced: [pixel / 2][kLanes][2], a zero pixel behind an odd last one.
+// to may be from; `to` has an even number of pixels.
+inline void lace_pixels(const Operand* from, int count, Operand* to) {
+  __m512i order;
+  uint16_t index[2 * kLanes];
+  for (int lane = 0; lane < kLanes; ++lane) {
+    index[2 * lane] = static_cast<uint16_t>(lane);
+    index[2 * lane + 1] = static_cast<uint16_t>(kLanes + lane);
+  }
+  __builtin_memcpy(&order, index, sizeof(order));
+  int p = 0;
+  for (; p + 2 <= count; p += 2) {
+    _mm512_storeu_si512(to + p * kLanes, _mm512_permutexvar_epi16(order, _mm512_loadu_si512(from + p * kLanes)));
+  }
+  if (p == count) return;
+  const __m512i last = _mm512_zextsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + p * kLanes)));
+  _mm512_storeu_si512(to + p * kLanes, _mm512_permutexvar_epi16(order, last));
+}
+#endif
+
+// What gemm_reduce runs over: blocks [first, first + blocks) of a source, in `copy` where it must be copied or laced. copy has room for
+// count + kDot pixels a block.
+struct ReduceOperand {
+  const Operand* data;
+  int64_t block_stride;
+};
+
+template <class Source>
+inline ReduceOperand reduce_operand(const Source& source, int image, int pixel, int count, int first, int blocks, Operand* copy) {
+  const Operand* direct = source.direct(image, pixel);
+  if constexpr (kDot == 1) {
+    if (direct != nullptr) return {direct + first * source.block_stride, source.block_stride};
+    source.fill_blocks(image, pixel, count, first, blocks, copy);
+    return {copy, static_cast<int64_t>(count) * kLanes};
+  } else {
+#if defined(SKNET_STORE_BF16) && defined(__AVX512BF16__)
+    const int64_t stride = static_cast<int64_t>(ceil_div(count, kDot)) * kDot * kLanes;
+    for (int b = 0; b < blocks; ++b) {
+      if (direct == nullptr) source.fill_blocks(image, pixel, count, first + b, 1, copy + b * stride);
+      lace_pixels(direct == nullptr ? copy + b * stride : direct + (first + b) * source.block_stride, count, copy + b * stride);
+    }
+    return {copy, stride};
+#endif
+  }
+}
+
+// dw[i][V] (+)= over `count` pixels (groups of kDot), for kReduceRows of x's lanes. dy_stride: elements between dy's blocks.
 template <int V>
-SKNET_INLINE void reduce_tile(const float* x, const float* dy, int64_t dy_stride, int count, float* dw, bool add) {
+SKNET_INLINE void reduce_tile(const Operand* x, const Operand* dy, int64_t dy_stride, int groups, float* dw, bool add) {
   Vec acc[kReduceRows][V];
 #pragma GCC unroll 8
   for (int r = 0; r < kReduceRows; ++r) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) acc[r][v] = add ? load(dw + r * kPairLanes + v * kLanes) : Vec{};
   }
-  for (int p = 0; p < count; ++p) {
+  for (int g = 0; g < groups; ++g, x += kLanes * kDot, dy += kLanes * kDot) {
     Vec dv[V];
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) dv[v] = load(dy + v * dy_stride + p * kLanes);
+    for (int v = 0; v < V; ++v) dv[v] = load_dot(dy + v * dy_stride);
 #pragma GCC unroll 8
     for (int r = 0; r < kReduceRows; ++r) {
-      const Vec xv = set1(x[p * kLanes + r]);
+      const Vec xv = broadcast_dot(x, r);
 #pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) acc[r][v] += xv * dv[v];
+      for (int v = 0; v < V; ++v) acc[r][v] = multiply_dot(acc[r][v], xv, dv[v]);
     }
   }
 #pragma GCC unroll 8
@@ -220,14 +277,14 @@ SKNET_INLINE void reduce_tile(const float* x, const float* dy, int64_t dy_stride
   }
 }
 
-// partial: reduce_workspace() bytes, filled with `chunks` packed weight gradients (as pack_weights packs) whose sum in chunk order is dw.
-// Sources as in gemm_pixels; dy's has fill_blocks(image, pixel, count, first block, blocks, dst) instead of fill.
+// partial: reduce_workspace() bytes, filled with `chunks` weight gradients [pair of output blocks][k][kPairLanes] whose sum in chunk order is
+// dw. Sources as in gemm_pixels, with fill_blocks(image, pixel, count, first block, blocks, dst) for a part of the blocks.
 template <class Source, class Gradient>
 inline void gemm_reduce(const Exec& exec, const ReducePlan& p, int out, float* partial, const Source& source, const Gradient& gradient) {
   const int64_t pair_floats = static_cast<int64_t>(p.blocks) * kLanes * kPairLanes;
   parallel_for(*exec.pool, static_cast<int64_t>(p.chunks) * p.parts, [&](int64_t item, int thread) {
-    float* dy_copy = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
-    float* x_copy = dy_copy + static_cast<int64_t>(2 * p.part_pairs) * p.piece * kLanes;
+    Operand* dy_copy = reinterpret_cast<Operand*>(exec.scratch + thread * exec.scratch_stride);
+    Operand* x_copy = dy_copy + static_cast<int64_t>(2 * p.part_pairs) * (p.piece + kDot) * kLanes;
     const int chunk = static_cast<int>(item / p.parts), pair0 = static_cast<int>(item % p.parts) * p.part_pairs;
     const int pair1 = min_of(p.pairs, pair0 + p.part_pairs), first_block = 2 * pair0;
     const int part_blocks = min_of(ceil_div(out, kLanes), 2 * pair1) - first_block;
@@ -235,32 +292,20 @@ inline void gemm_reduce(const Exec& exec, const ReducePlan& p, int out, float* p
     const int begin = chunk * p.chunk_pieces, end = min_of(p.images * p.pieces, begin + p.chunk_pieces);
     for (int piece = begin; piece < end; ++piece) {
       const int image = piece / p.pieces, first = piece % p.pieces * p.piece, count = min_of(p.piece, p.pixels - first);
-      const float* dy = gradient.direct(image, first);
-      int64_t dy_stride = gradient.block_stride;
-      if (dy == nullptr) {
-        gradient.fill_blocks(image, first, count, first_block, part_blocks, dy_copy);
-        dy = dy_copy;
-        dy_stride = static_cast<int64_t>(count) * kLanes;
-      } else {
-        dy += first_block * dy_stride;
-      }
-      const float* x = source.direct(image, first);
-      int64_t x_stride = source.block_stride;
-      if (x == nullptr) {
-        source.fill(image, first, count, x_copy);
-        x = x_copy;
-        x_stride = static_cast<int64_t>(count) * kLanes;
-      }
+      const int groups = ceil_div(count, kDot);
+      const ReduceOperand dy = reduce_operand(gradient, image, first, count, first_block, part_blocks, dy_copy);
+      const ReduceOperand x = reduce_operand(source, image, first, count, 0, p.blocks, x_copy);
       for (int b = 0; b < p.blocks; ++b) {
         for (int pair = pair0; pair < pair1; ++pair) {
           float* tile = dw + pair * pair_floats + static_cast<int64_t>(b) * kLanes * kPairLanes;
-          const float* d = dy + 2 * (pair - pair0) * dy_stride;
+          const Operand* d = dy.data + 2 * (pair - pair0) * dy.block_stride;
+          const Operand* xb = x.data + b * x.block_stride;
           const bool both = pair * kPairLanes + kLanes < out;
           for (int r = 0; r < kLanes; r += kReduceRows) {
             if (both) {
-              reduce_tile<2>(x + b * x_stride + r, d, dy_stride, count, tile + r * kPairLanes, piece > begin);
+              reduce_tile<2>(xb + r * kDot, d, dy.block_stride, groups, tile + r * kPairLanes, piece > begin);
             } else {
-              reduce_tile<1>(x + b * x_stride + r, d, dy_stride, count, tile + r * kPairLanes, piece > begin);
+              reduce_tile<1>(xb + r * kDot, d, dy.block_stride, groups, tile + r * kPairLanes, piece > begin);
             }
           }
         }

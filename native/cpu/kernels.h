@@ -1,10 +1,11 @@
-// The candidates that native/cpu offers, once an instruction set. Defined in <op>.cc, listed in order in registry_cpu.cc.
+// The candidates that native/cpu offers, once a set of kernels: an instruction set and what activations are stored as. Defined in <op>.cc, listed in order in registry_cpu.cc.
 #pragma once
 
 #include "ops/registry.h"
 
-#define SKNET_DECLARE_KERNELS(isa)                                                                                                     \
-  namespace sknet::cpu::isa {                                                                                                          \
+// Kernels on activations: once an instruction set for float32 and once for bfloat16.
+#define SKNET_DECLARE_KERNELS(set)                                                                                                     \
+  namespace sknet::cpu::set {                                                                                                          \
   extern const Conv2dForward conv2d_forward_planes, conv2d_forward_gemm, conv2d_forward_direct;                                        \
   extern const Conv2dBackwardData conv2d_backward_data_planes, conv2d_backward_data_gemm, conv2d_backward_data_direct;                 \
   extern const Conv2dBackwardWeight conv2d_backward_weight_planes, conv2d_backward_weight_gemm, conv2d_backward_weight_direct;         \
@@ -26,10 +27,15 @@
   extern const SkSplitForward sk_split_forward_planes, sk_split_forward_composed;                                                      \
   extern const SkSplitBackward sk_split_backward_planes, sk_split_backward_composed;                                                   \
   extern const SkFuseForward sk_fuse_forward_plain;                                                                                    \
-  extern const SkAttentionForward sk_attention_forward_plain;                                                                          \
-  extern const SkAttentionBackward sk_attention_backward_plain;                                                                        \
   extern const SkSelectForward sk_select_forward_plain;                                                                                \
   extern const SkSelectBackward sk_select_backward_plain;                                                                              \
+  }
+
+// Kernels on float32 and float64 only.
+#define SKNET_DECLARE_FLAT_KERNELS(isa)                                                                                                \
+  namespace sknet::cpu::isa {                                                                                                          \
+  extern const SkAttentionForward sk_attention_forward_plain;                                                                          \
+  extern const SkAttentionBackward sk_attention_backward_plain;                                                                        \
   extern const Sgd sgd_plain;                                                                                                          \
   extern const Ema ema_plain;                                                                                                          \
   extern const ReduceNorm reduce_norm_plain;                                                                                           \
@@ -38,5 +44,13 @@
 SKNET_DECLARE_KERNELS(portable)
 SKNET_DECLARE_KERNELS(avx2)
 SKNET_DECLARE_KERNELS(avx512)
+SKNET_DECLARE_KERNELS(bf16_portable)
+SKNET_DECLARE_KERNELS(bf16_avx2)
+SKNET_DECLARE_KERNELS(bf16_avx512)
+SKNET_DECLARE_KERNELS(bf16_avx512_bf16)
+SKNET_DECLARE_FLAT_KERNELS(portable)
+SKNET_DECLARE_FLAT_KERNELS(avx2)
+SKNET_DECLARE_FLAT_KERNELS(avx512)
 
 #undef SKNET_DECLARE_KERNELS
+#undef SKNET_DECLARE_FLAT_KERNELS

@@ -9,6 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 #ifndef SKNET_ISA
 #error "kernel files are compiled with SKNET_ISA set to portable, avx2 or avx512"
 #endif
@@ -29,9 +33,6 @@ constexpr int kLanes = 4;
 
 using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));
 using IntVec = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
-
-// What activations are stored as.
-using Elem = float;
 
 inline Vec load(const float* p) {
   Vec v;
@@ -58,6 +59,92 @@ inline void store_part(float* p, Vec v, int n) {
   store(lanes, v);
   for (int i = 0; i < n; ++i) p[i] = lanes[i];
 }
+
+// ---- what activations are stored as: float32, or bfloat16 in the kernels compiled with SKNET_STORE_BF16 (sums are float32 in both)
+
+#if defined(SKNET_STORE_BF16)
+struct Elem {
+  uint16_t bits;
+};
+using ElemVec = uint16_t __attribute__((vector_size(kLanes * sizeof(uint16_t))));
+using BitsVec = uint32_t __attribute__((vector_size(kLanes * sizeof(uint32_t))));
+
+inline Vec load(const Elem* p) {
+  ElemVec bits;
+  __builtin_memcpy(&bits, p, sizeof(bits));
+  return reinterpret_cast<Vec>(__builtin_convertvector(bits, BitsVec) << 16);
+}
+
+// Round to nearest, ties to even; a NaN stays one.
+inline void store(Elem* p, Vec v) {
+#if defined(__AVX512BF16__)
+  const __m256bh rounded = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
+  __builtin_memcpy(p, &rounded, sizeof(rounded));
+#else
+  const BitsVec bits = reinterpret_cast<BitsVec>(v), rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const ElemVec elems = __builtin_convertvector(v == v ? rounded : BitsVec{} + 0x7fc0, ElemVec);
+  __builtin_memcpy(p, &elems, sizeof(elems));
+#endif
+}
+
+// One number; weights and other finite ones only.
+inline uint16_t elem_bits(float x) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof(bits));
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+inline float round_to_elem(float x) {
+  const uint32_t bits = static_cast<uint32_t>(elem_bits(x)) << 16;
+  __builtin_memcpy(&x, &bits, sizeof(x));
+  return x;
+}
+
+inline Vec load_part(const Elem* p, int n) {
+  if (n >= kLanes) return load(p);
+  Elem lanes[kLanes] = {};
+  for (int i = 0; i < n; ++i) lanes[i] = p[i];
+  return load(lanes);
+}
+
+inline void store_part(Elem* p, Vec v, int n) {
+  if (n >= kLanes) return store(p, v);
+  Elem lanes[kLanes];
+  store(lanes, v);
+  for (int i = 0; i < n; ++i) p[i] = lanes[i];
+}
+#else
+using Elem = float;
+inline float round_to_elem(float x) { return x; }
+#endif
+
+// ---- what matrix products multiply: kDot neighbouring elements of the sum at a time. Two bfloat16 where the CPU has the instruction;
+// else one float, to which bfloat16 is converted when it is copied.
+
+#if defined(SKNET_STORE_BF16) && defined(__AVX512BF16__)
+using Operand = Elem;
+constexpr int kDot = 2;
+inline Operand to_operand(float x) { return {elem_bits(x)}; }
+SKNET_INLINE Vec broadcast_dot(const Operand* x, int i) {
+  int32_t pair;
+  __builtin_memcpy(&pair, x + 2 * i, sizeof(pair));
+  return reinterpret_cast<Vec>(_mm512_set1_epi32(pair));
+}
+SKNET_INLINE Vec load_dot(const Operand* p) {
+  Vec v;
+  __builtin_memcpy(&v, p, sizeof(v));
+  return v;
+}
+SKNET_INLINE Vec multiply_dot(Vec sum, Vec a, Vec b) {
+  return reinterpret_cast<Vec>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));
+}
+#else
+using Operand = float;
+constexpr int kDot = 1;
+inline Operand to_operand(float x) { return round_to_elem(x); }
+SKNET_INLINE Vec broadcast_dot(const Operand* x, int i) { return set1(x[i]); }
+SKNET_INLINE Vec load_dot(const Operand* p) { return load(p); }
+SKNET_INLINE Vec multiply_dot(Vec sum, Vec a, Vec b) { return sum + a * b; }
+#endif
 
 // Lane l of the result is lane index[l] of v.
 inline Vec shuffle(Vec v, IntVec index) {

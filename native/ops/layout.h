@@ -9,6 +9,9 @@
 
 namespace sknet {
 
+// What activations are stored as; sums, statistics, weights and losses are float32 or wider in both.
+enum class Precision { kFp32, kBf16 };
+
 constexpr int blocks_in(int channels, int block) { return (channels + block - 1) / block; }
 constexpr int padded_channels(int channels, int block) { return blocks_in(channels, block) * block; }
 

@@ -9,6 +9,7 @@
 #include "ops/conv2d.h"
 #include "ops/ema.h"
 #include "ops/global_avg_pool.h"
+#include "ops/layout.h"
 #include "ops/max_pool.h"
 #include "ops/pointwise.h"
 #include "ops/reduce_norm.h"
@@ -25,7 +26,8 @@ struct OpTable {
   template <class T>
   using List = std::vector<const T*>;
 
-  int block;  // channels that lie together in memory (layout.h)
+  int block;       // channels that lie together in memory (layout.h)
+  int elem_bytes;  // of an activation: 4 float32, 2 bfloat16
   List<Conv2dForward> conv2d_forward;
   List<Conv2dBackwardData> conv2d_backward_data;
   List<Conv2dBackwardWeight> conv2d_backward_weight;
@@ -60,6 +62,6 @@ struct OpTable {
 };
 
 // Defined in native/cpu/registry_cpu.cc.
-const OpTable& cpu_op_table(Isa isa);
+const OpTable& cpu_op_table(Isa isa, Precision precision);
 
 }  // namespace sknet

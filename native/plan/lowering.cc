@@ -83,7 +83,7 @@ void Lowering::share_gradient(int index, Ref ref) {
     return;
   }
   const Target target = gradient_target(index);
-  add(*this, target.add, ref, target.ref, stored(graph.shape_of(index)), "gradient");
+  add(*this, target.add, ref, target.ref, elements(graph.shape_of(index)), "gradient");
 }
 
 void Lowering::share_through_norm(int index, Ref dz, int norm) {

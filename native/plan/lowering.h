@@ -67,7 +67,8 @@ class Lowering {
   bool training() const { return spec.mode != Mode::kInfer; }
 
   // ---- for lower/*.cc: values
-  int64_t stored(const Shape& shape) const { return shape.rows() * padded_channels(shape.c, table.block); }  // floats
+  int64_t elements(const Shape& shape) const { return shape.rows() * padded_channels(shape.c, table.block); }
+  int64_t stored(const Shape& shape) const { return elements(shape) * table.elem_bytes / static_cast<int64_t>(sizeof(float)); }  // floats
   Ref new_value(int64_t floats);
   Ref new_activation(const Shape& shape) { return new_value(stored(shape)); }
   Ref new_channels(int c) { return new_value(padded_channels(c, table.block)); }

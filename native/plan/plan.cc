@@ -55,8 +55,8 @@ optim::UpdateSpec update_spec(const PlanSpec& spec, const Graph& graph) {
 }  // namespace
 
 Plan::Plan(PlanSpec spec) : spec_(std::move(spec)), graph_(build_graph(spec_)) {
-  const OpTable& table = cpu_op_table(spec_.isa);
-  block_ = table.block;
+  const OpTable& table = cpu_op_table(spec_.isa, spec_.precision);
+  layout_ = {table.block, table.elem_bytes};
   if (spec_.fuse) fuse(graph_);
   Lowering lowering(spec_, graph_, table);
   lowering.run();
@@ -160,19 +160,19 @@ void Plan::run_phase(Phase phase) {
 void Plan::load_images(const float* images, int count) {
   const Shape& in = graph_.input;
   const int64_t hw = static_cast<int64_t>(in.h) * in.w, image = hw * in.c;
-  const int64_t stored = input_rows_ ? image : hw * padded_channels(in.c, block_);
+  const int64_t stored = input_rows_ ? image : layout_.floats(1, hw, in.c);
   float* x = at(input_);
   if (input_rows_) {
     parallel_for(*pool_, count, [&](int64_t n, int) { std::copy_n(images + n * image, image, x + n * image); });
   } else {
-    to_blocked(*pool_, images, count, hw, in.c, block_, x);
+    to_blocked(*pool_, images, count, hw, in.c, layout_, x);
   }
   // Beyond `count` the last image again: finite numbers whose results nobody reads.
   for (int n = count; n < spec_.shard_size; ++n) std::copy_n(x + (count - 1) * stored, stored, x + n * stored);
 }
 
 void Plan::read_blocked(const Ref& ref, const Shape& shape, int count, float* rows) {
-  from_blocked(*pool_, at(ref), count, static_cast<int64_t>(shape.h) * shape.w, shape.c, block_, rows);
+  from_blocked(*pool_, at(ref), count, static_cast<int64_t>(shape.h) * shape.w, shape.c, layout_, rows);
 }
 
 void Plan::load_labels(const int32_t* labels, int count) {
@@ -230,7 +230,7 @@ void Plan::block_forward(const float* x, float* y) {
 void Plan::block_backward(const float* dy, float* dx) {
   check(spec_.mode == Mode::kBlock, "ERR_SKNET_NATIVE", "this plan has no block mode");
   const Shape y = output_shape();
-  to_blocked(*pool_, dy, y.n, static_cast<int64_t>(y.h) * y.w, y.c, block_, at(output_gradient_));
+  to_blocked(*pool_, dy, y.n, static_cast<int64_t>(y.h) * y.w, y.c, layout_, at(output_gradient_));
   run_phase(Phase::kBackward);
   read_blocked(input_gradient_, graph_.input, spec_.shard_size, dx);
 }

@@ -11,6 +11,7 @@
 #include "core/thread_pool.h"
 #include "optim/update.h"
 #include "plan/graph.h"
+#include "plan/layout.h"
 #include "plan/shard_tree.h"
 #include "plan/step.h"
 
@@ -81,7 +82,7 @@ class Plan {
   std::vector<Bound> bound_;
   Ref input_, output_, output_gradient_, input_gradient_;
   bool input_rows_ = false;
-  int block_ = 1;
+  BlockedLayout layout_;
   MemoryReport report_;
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<ThreadPool> pool_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/cpu_features.h"
+#include "ops/layout.h"
 
 namespace sknet::plan {
 
@@ -39,6 +40,7 @@ struct PlanSpec {
   Mode mode = Mode::kInfer;
   int shard_size = 1, shards = 1, threads = 1;
   Isa isa = Isa::kPortable;
+  Precision precision = Precision::kFp32;
   std::map<std::string, std::string> candidates;
   bool fuse = true;
   float label_smoothing = 0;

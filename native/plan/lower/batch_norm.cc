@@ -117,7 +117,7 @@ void backward(Lowering& low, int index) {
   const Ref du = alone ? dx.ref : low.new_activation(layer.shape);
   low.step("batch_norm_gradient", layer.spec.name, low.table.batch_norm_gradient, p, 5 * layer.shape.size(),
            [=, norm = norm](const Memory& at) { return BatchNormGradientArgs{at(dz), norm_gradient(at, norm), at(du)}; });
-  if (!alone) add(low, dx.add, du, dx.ref, low.stored(layer.shape), layer.spec.name);
+  if (!alone) add(low, dx.add, du, dx.ref, low.elements(layer.shape), layer.spec.name);
 }
 
 }  // namespace

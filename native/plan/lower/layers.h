@@ -23,8 +23,8 @@ const LayerLowering& lowering_of(const std::string& op);
 
 // ---- parts that several layers are made of
 
-// y = a + b on `floats` floats.
-void add(Lowering& low, Ref a, Ref b, Ref y, int64_t floats, const std::string& name);
+// y = a + b on `size` elements.
+void add(Lowering& low, Ref a, Ref b, Ref y, int64_t size, const std::string& name);
 // Loss, its gradient where the plan trains, and the hits; totals stand at the end of the results.
 void loss(Lowering& low);
 

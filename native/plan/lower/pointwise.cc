@@ -3,8 +3,8 @@
 
 namespace sknet::plan {
 
-void add(Lowering& low, Ref a, Ref b, Ref y, int64_t floats, const std::string& name) {
-  low.step("add", name, low.table.add, PointwiseProblem{floats}, floats, [=](const Memory& at) { return AddArgs{at(a), at(b), at(y)}; });
+void add(Lowering& low, Ref a, Ref b, Ref y, int64_t size, const std::string& name) {
+  low.step("add", name, low.table.add, PointwiseProblem{size}, size, [=](const Memory& at) { return AddArgs{at(a), at(b), at(y)}; });
 }
 
 namespace {
@@ -15,7 +15,7 @@ using BackwardList = OpTable::List<PointwiseBackward>;
 void unary_forward(Lowering& low, int index, const std::string& op, const ForwardList& candidates) {
   const Layer& layer = low.layer(index);
   const Ref x = low.reading_of(layer.inputs[0]).ref, y = low.new_activation(layer.shape);
-  low.step(op, layer.spec.name, candidates, PointwiseProblem{low.stored(layer.shape)}, layer.shape.size(),
+  low.step(op, layer.spec.name, candidates, PointwiseProblem{low.elements(layer.shape)}, layer.shape.size(),
            [=](const Memory& at) { return PointwiseForwardArgs{at(x), at(y)}; });
   low.saved(index).output = {.ref = y};
 }
@@ -25,7 +25,7 @@ void unary_backward(Lowering& low, int index, const std::string& op, const Backw
   if (!low.needs_gradient(layer.inputs[0])) return;
   const Ref y = low.saved(index).output.ref, dy = low.gradient(index).ref;
   const Lowering::Target dx = low.gradient_target(layer.inputs[0]);
-  low.step(op, layer.spec.name, candidates, PointwiseProblem{low.stored(layer.shape)}, layer.shape.size(),
+  low.step(op, layer.spec.name, candidates, PointwiseProblem{low.elements(layer.shape)}, layer.shape.size(),
            [=](const Memory& at) { return PointwiseBackwardArgs{at(y), at(dy), at(dx.ref), at(dx.add)}; });
 }
 
@@ -37,7 +37,7 @@ void sigmoid_backward(Lowering& low, int index) { unary_backward(low, index, "si
 void add_forward(Lowering& low, int index) {
   const Layer& layer = low.layer(index);
   const Ref y = low.new_activation(layer.shape);
-  add(low, low.reading_of(layer.inputs[0]).ref, low.reading_of(layer.inputs[1]).ref, y, low.stored(layer.shape), layer.spec.name);
+  add(low, low.reading_of(layer.inputs[0]).ref, low.reading_of(layer.inputs[1]).ref, y, low.elements(layer.shape), layer.spec.name);
   low.saved(index).output = {.ref = y};
 }
 
