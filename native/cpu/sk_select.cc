@@ -1,93 +1,107 @@
-// sk_select on the CPU: softmax over the branches and the weighted sum, and backward the sums from which everything else follows.
+// sk_select on the CPU: an image's block of channels at a time, all branches in one pass. Sums of kRun pixels are added up in float64, as
+// the attention's batch norm magnifies rounding.
 #include "ops/sk_select.h"
 
-#include <cmath>
-
-#include "core/thread_pool.h"
 #include "cpu/kernels.h"
-#include "cpu/simd.h"
+#include "cpu/norm.h"
+#include "cpu/plane_pass.h"
 
 namespace sknet::cpu {
 namespace {
 
-constexpr int kRun = 8;  // pixels a float32 sum takes; beyond, sums are float64, as the attention's batch norm magnifies rounding
+// A block of channels of every branch.
+template <int kBranches>
+struct Branches {
+  const Elem* u[kBranches];
+  Vec scale[kBranches], shift[kBranches];
+};
 
-// attention[m][n][c] from logits[n][m][c], for one image.
-void softmax_branches(int branches, int n_total, int64_t n, int c, const float* logits, float* attention) {
-  for (int ch = 0; ch < c; ++ch) {
-    const float* z = logits + n * branches * c + ch;
-    float top = z[0], e[kMaxBranches], sum = 0;
-    for (int m = 1; m < branches; ++m) top = z[m * c] > top ? z[m * c] : top;
-    for (int m = 0; m < branches; ++m) sum += e[m] = std::exp(z[m * c] - top);
-    for (int m = 0; m < branches; ++m) attention[(static_cast<int64_t>(m) * n_total + n) * c + ch] = e[m] / sum;
+template <int kBranches, class Args>
+SKNET_INLINE Branches<kBranches> branches_at(const Args& a, int64_t plane, int hw, int c0) {
+  Branches<kBranches> b;
+#pragma GCC unroll 4
+  for (int m = 0; m < kBranches; ++m) {
+    b.u[m] = static_cast<const Elem*>(a.u[m]) + plane * hw * kLanes;
+    b.scale[m] = load(a.scale[m] + c0);
+    b.shift[m] = load(a.shift[m] + c0);
   }
+  return b;
 }
 
-void forward(const SkSelectProblem& p, const SkSelectForwardArgs& a, const Exec& exec) {
-  if (a.logits != nullptr) {
-    parallel_for(*exec.pool, p.n, [&](int64_t n, int) { softmax_branches(p.branches, p.n, n, p.c, a.logits, a.attention); });
-  }
-  const int blocks = ceil_div(p.c, kLanes);
-  parallel_for(*exec.pool, static_cast<int64_t>(p.n) * blocks, [&](int64_t item, int) {
-    const int64_t n = item / blocks;
-    const int c0 = static_cast<int>(item % blocks) * kLanes, lanes = min_of(kLanes, p.c - c0);
-    Vec scale[kMaxBranches], shift[kMaxBranches], weight[kMaxBranches];
-    for (int m = 0; m < p.branches; ++m) {
-      scale[m] = load_part(a.scale + m * p.c + c0, lanes);
-      shift[m] = load_part(a.shift + m * p.c + c0, lanes);
-      weight[m] = a.logits == nullptr ? set1(1) : load_part(a.attention + (static_cast<int64_t>(m) * p.n + n) * p.c + c0, lanes);
+template <int kBranches>
+void forward_of(const SkSelectProblem& p, const SkSelectForwardArgs& a, const Exec& exec) {
+  const int blocks = blocks_in(p.c, kLanes);
+  const int64_t planes = planes_in(p.n, p.c);
+  for_pieces(*exec.pool, planes, p.hw, [&](int64_t plane, int first, int last, int64_t) {
+    const Branches<kBranches> b = branches_at<kBranches>(a, plane, p.hw, static_cast<int>(plane % blocks) * kLanes);
+    Vec weight[kBranches];
+#pragma GCC unroll 4
+    for (int m = 0; m < kBranches; ++m) {
+      weight[m] = a.attention == nullptr ? set1(1) : load(a.attention + (m * planes + plane) * kLanes);
     }
-    for (int pixel = 0; pixel < p.hw; ++pixel) {
-      const int64_t at = (n * p.hw + pixel) * p.c + c0;
-      Vec v{};
-      for (int m = 0; m < p.branches; ++m) v += weight[m] * relu(scale[m] * load_part(a.u[m] + at, lanes) + shift[m]);
-      store_part(a.v + at, v, lanes);
+    Elem* v = static_cast<Elem*>(a.v) + plane * p.hw * kLanes;
+    for (int64_t at = static_cast<int64_t>(first) * kLanes; at < static_cast<int64_t>(last) * kLanes; at += kLanes) {
+      Vec sum{};
+#pragma GCC unroll 4
+      for (int m = 0; m < kBranches; ++m) sum += weight[m] * relu(b.scale[m] * load(b.u[m] + at) + b.shift[m]);
+      store(v + at, sum);
     }
   });
 }
 
-// dlogit_m = a_m (da_m - sum_k a_k da_k), with da_m = sum of dv U_m = scale_m (sum of dv u_m where z_m > 0) + shift_m (sum of dv there).
-void attention_gradient(const SkSelectProblem& p, const SkSelectBackwardArgs& a, int64_t n) {
-  for (int ch = 0; ch < p.c; ++ch) {
-    float da[kMaxBranches], dot = 0;
-    for (int m = 0; m < p.branches; ++m) {
-      const int64_t at = (static_cast<int64_t>(m) * p.n + n) * p.c + ch;
-      da[m] = a.scale[m * p.c + ch] * a.dv_mask_u[at] + a.shift[m * p.c + ch] * a.dv_mask[at];
-      dot += a.attention[at] * da[m];
+size_t backward_workspace(const SkSelectProblem& p) { return sum_planes_workspace(planes_in(p.n, p.c), p.hw, 2 * p.branches); }
+
+template <int kBranches>
+void backward_of(const SkSelectProblem& p, const SkSelectBackwardArgs& a, const Exec& exec) {
+  const int blocks = blocks_in(p.c, kLanes);
+  const int64_t planes = planes_in(p.n, p.c);
+  const auto piece = [&](int64_t plane, int first, int last, double* out) {
+    const Branches<kBranches> b = branches_at<kBranches>(a, plane, p.hw, static_cast<int>(plane % blocks) * kLanes);
+    const Elem* dv = static_cast<const Elem*>(a.dv) + plane * p.hw * kLanes;
+    WideSum mask[kBranches], mask_u[kBranches];
+    for (int p0 = first; p0 < last; p0 += kRun) {
+      Vec run[kBranches]{}, run_u[kBranches]{};
+      for (int pixel = p0; pixel < min_of(last, p0 + kRun); ++pixel) {
+        const int64_t at = static_cast<int64_t>(pixel) * kLanes;
+        const Vec g = load(dv + at);
+#pragma GCC unroll 4
+        for (int m = 0; m < kBranches; ++m) {
+          const Vec u = load(b.u[m] + at), gated = where_positive(b.scale[m] * u + b.shift[m], g);
+          run[m] += gated;
+          run_u[m] += gated * u;
+        }
+      }
+#pragma GCC unroll 4
+      for (int m = 0; m < kBranches; ++m) {
+        mask[m].add(run[m]);
+        mask_u[m].add(run_u[m]);
+      }
     }
-    for (int m = 0; m < p.branches; ++m) {
-      const int64_t at = (static_cast<int64_t>(m) * p.n + n) * p.c + ch;
-      a.dlogits[(n * p.branches + m) * p.c + ch] = a.attention[at] * (da[m] - dot);
+#pragma GCC unroll 4
+    for (int m = 0; m < kBranches; ++m) {
+      mask[m].store_to(out + 2 * m * kLanes);
+      mask_u[m].store_to(out + (2 * m + 1) * kLanes);
     }
-  }
+  };
+  sum_planes<2 * kBranches>(exec, planes, p.hw, 2 * kBranches, piece, [&](int64_t plane, const double* sums) {
+    for (int m = 0; m < kBranches; ++m) {
+      const int64_t at = (m * planes + plane) * kLanes;
+      for (int lane = 0; lane < kLanes; ++lane) a.dv_mask[at + lane] = sums[2 * m * kLanes + lane];
+      for (int lane = 0; lane < kLanes; ++lane) a.dv_mask_u[at + lane] = sums[(2 * m + 1) * kLanes + lane];
+    }
+  });
+}
+
+static_assert(kMaxBranches == 4);
+
+void forward(const SkSelectProblem& p, const SkSelectForwardArgs& a, const Exec& exec) {
+  const auto run = p.branches == 1 ? forward_of<1> : p.branches == 2 ? forward_of<2> : p.branches == 3 ? forward_of<3> : forward_of<4>;
+  run(p, a, exec);
 }
 
 void backward(const SkSelectProblem& p, const SkSelectBackwardArgs& a, const Exec& exec) {
-  const int blocks = ceil_div(p.c, kLanes);
-  parallel_for(*exec.pool, static_cast<int64_t>(p.n) * blocks, [&](int64_t item, int) {
-    const int64_t n = item / blocks;
-    const int c0 = static_cast<int>(item % blocks) * kLanes, lanes = min_of(kLanes, p.c - c0);
-    for (int m = 0; m < p.branches; ++m) {
-      const Vec scale = load_part(a.scale + m * p.c + c0, lanes), shift = load_part(a.shift + m * p.c + c0, lanes);
-      WideSum sum, sum_u;
-      for (int first = 0; first < p.hw; first += kRun) {
-        Vec run{}, run_u{};
-        for (int pixel = first; pixel < min_of(p.hw, first + kRun); ++pixel) {
-          const int64_t at = (n * p.hw + pixel) * p.c + c0;
-          const Vec u = load_part(a.u[m] + at, lanes);
-          const Vec dv = where_positive(scale * u + shift, load_part(a.dv + at, lanes));
-          run += dv;
-          run_u += dv * u;
-        }
-        sum.add(run);
-        sum_u.add(run_u);
-      }
-      const int64_t at = (static_cast<int64_t>(m) * p.n + n) * p.c + c0;
-      store_part(a.dv_mask + at, sum.times(1), lanes);
-      store_part(a.dv_mask_u + at, sum_u.times(1), lanes);
-    }
-  });
-  if (a.attention != nullptr) parallel_for(*exec.pool, p.n, [&](int64_t n, int) { attention_gradient(p, a, n); });
+  const auto run = p.branches == 1 ? backward_of<1> : p.branches == 2 ? backward_of<2> : p.branches == 3 ? backward_of<3> : backward_of<4>;
+  run(p, a, exec);
 }
 
 }  // namespace
@@ -95,7 +109,7 @@ void backward(const SkSelectProblem& p, const SkSelectBackwardArgs& a, const Exe
 namespace SKNET_ISA {
 
 const SkSelectForward sk_select_forward_plain{"blocks", nullptr, nullptr, nullptr, forward};
-const SkSelectBackward sk_select_backward_plain{"blocks", nullptr, nullptr, nullptr, backward};
+const SkSelectBackward sk_select_backward_plain{"blocks", nullptr, backward_workspace, nullptr, backward};
 
 }  // namespace SKNET_ISA
 }  // namespace sknet::cpu
