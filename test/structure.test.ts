@@ -12,7 +12,7 @@ import type { MirrorLists } from './structure/rules.js'
 import { readTree } from './structure/tree.js'
 
 const mirror: MirrorLists = {
-  notOps: ['candidate', 'registry'],
+  notOps: ['candidate', 'layout', 'normalize', 'registry'],
   families: { pointwise: ['relu', 'sigmoid', 'add'] },
   helpers: {
     'test/reference/gradients.test.ts': 'checks the references themselves by finite differences',
@@ -20,7 +20,7 @@ const mirror: MirrorLists = {
     'test/reference/layer-tensors.ts': "names a layer's tensors",
     'test/reference/linear.ts': 'a layer, which the core runs as a 1 x 1 conv2d',
     'test/reference/network.ts': 'runs a whole model spec on the references',
-    'test/reference/sk_unit.ts': 'a layer, which the core runs as sk_split, sk_fuse and sk_select',
+    'test/reference/sk_unit.ts': 'a layer, which the core runs as sk_split, sk_fuse, sk_attention and sk_select',
     'test/reference/tensor.ts': 'the float64 tensor the references share',
     'test/reference/train.ts': 'training steps on the references',
   },

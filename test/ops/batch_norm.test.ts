@@ -45,7 +45,7 @@ function normReadTwice(n: number, h: number, w: number, c: number): LayerCase {
 
 describeLayers(
   'batch_norm',
-  ['batch_norm_forward', 'batch_norm_backward'],
+  ['batch_norm_statistics', 'batch_norm_apply', 'batch_norm_close', 'batch_norm_gradient'],
   [
     norm(3, 1, 1, 1),
     norm(7, 1, 1, 33),

@@ -19,11 +19,14 @@ function plain(y: Tensor, backward: (dy: Tensor) => Tensor[], margin = Infinity)
   return { y, statistics: new Map(), margin, backward: (dy) => ({ dx: backward(dy), gradients: new Map() }) }
 }
 
-function runLayer(layer: Layer, inputs: readonly Tensor[], tensors: Tensors, training: boolean): LayerRun {
+/** What becomes of a tensor that is stored: itself, or itself rounded. */
+export type Store = (t: Tensor) => Tensor
+
+function runLayer(layer: Layer, inputs: readonly Tensor[], tensors: Tensors, training: boolean, store: Store): LayerRun {
   const x = inputs[0]!
   switch (layer.op) {
     case 'conv2d': {
-      const w = get(tensors, `${layer.name}.weight`)
+      const w = store(get(tensors, `${layer.name}.weight`))
       const y = conv2dForward(x, w, layer.bias ? get(tensors, `${layer.name}.bias`) : null, layer)
       return {
         y,
@@ -39,7 +42,7 @@ function runLayer(layer: Layer, inputs: readonly Tensor[], tensors: Tensors, tra
       }
     }
     case 'linear': {
-      const w = get(tensors, `${layer.name}.weight`)
+      const w = store(get(tensors, `${layer.name}.weight`))
       return {
         y: linearForward(x, w, layer.bias ? get(tensors, `${layer.name}.bias`) : null),
         statistics: new Map(),
@@ -75,7 +78,7 @@ function runLayer(layer: Layer, inputs: readonly Tensor[], tensors: Tensors, tra
       })
     }
     case 'sk_unit':
-      return runSkUnit(layer, x, tensors, training)
+      return runSkUnit(layer, x, tensors, training, store)
   }
 }
 
@@ -89,9 +92,19 @@ export interface NetworkRun {
   backward(dy: Tensor): { dx: Tensor; gradients: Map<string, Tensor> }
 }
 
-/** Executes a list of layers in float64, one after the other: the independent interpreter a plan is compared with. */
-export function runNetwork(layers: readonly Layer[], input: Tensor, tensors: Tensors, training: boolean): NetworkRun {
-  const values = new Map<string, Tensor>([['input', input]])
+/**
+ * Executes a list of layers in float64, one after the other: the independent interpreter a plan is compared with. `store` is applied to
+ * what a plan stores or multiplies: the input, outputs and their gradients, the weights of convolutions; not to outputs of batch norms,
+ * which are read through.
+ */
+export function runNetwork(
+  layers: readonly Layer[],
+  input: Tensor,
+  tensors: Tensors,
+  training: boolean,
+  store: Store = (t) => t,
+): NetworkRun {
+  const values = new Map<string, Tensor>([['input', store(input)]])
   const runs: LayerRun[] = []
   const statistics: NetworkRun['statistics'] = new Map()
   for (const layer of layers) {
@@ -100,8 +113,9 @@ export function runNetwork(layers: readonly Layer[], input: Tensor, tensors: Ten
       layer.inputs.map((name) => get(values, name)),
       tensors,
       training,
+      store,
     )
-    values.set(layer.name, run.y)
+    values.set(layer.name, layer.op === 'batch_norm' ? run.y : store(run.y))
     for (const [name, s] of run.statistics) statistics.set(name, s)
     runs.push(run)
   }
@@ -109,12 +123,12 @@ export function runNetwork(layers: readonly Layer[], input: Tensor, tensors: Ten
   if (!last) throw new RangeError('a network without layers')
   const backward: NetworkRun['backward'] = (dy) => {
     const gradients = new Map<string, Tensor>()
-    const pending = new Map<string, Tensor>([[layers.at(-1)!.name, dy]])
+    const pending = new Map<string, Tensor>([[layers.at(-1)!.name, store(dy)]])
     for (let i = layers.length - 1; i >= 0; i--) {
       const layer = layers[i]!
       const d = pending.get(layer.name)
       if (!d) continue
-      const result = runs[i]!.backward(d)
+      const result = runs[i]!.backward(store(d))
       for (const [name, g] of result.gradients) gradients.set(name, g)
       layer.inputs.forEach((name, k) => {
         const known = pending.get(name)
@@ -123,9 +137,9 @@ export function runNetwork(layers: readonly Layer[], input: Tensor, tensors: Ten
         else pending.set(name, { shape: dx.shape, data: dx.data.slice() })
       })
     }
-    return { dx: get(pending, 'input'), gradients }
+    return { dx: store(get(pending, 'input')), gradients }
   }
-  return { output: last.y, statistics, margin: Math.min(...runs.map((run) => run.margin)), backward }
+  return { output: get(values, layers.at(-1)!.name), statistics, margin: Math.min(...runs.map((run) => run.margin)), backward }
 }
 
 /** Running statistics after a step: new = (1 - momentum) old + momentum * mean over the shards of the batch statistics (DESIGN 3). */

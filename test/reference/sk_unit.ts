@@ -1,41 +1,19 @@
 import type { SkUnitLayer } from '../../lib/model/spec.js'
 import { addForward } from './add.js'
 import { get, runBatchNorm, type LayerRun, type Tensors } from './layer-run.js'
-import { linearBackward, linearForward } from './linear.js'
 import { reluBackward, reluForward, reluMargin } from './relu.js'
+import { runAttention } from './sk_attention.js'
 import { skFuseBackward, skFuseForward } from './sk_fuse.js'
 import { branchSoftmax, skSelectBackward, skSelectForward } from './sk_select.js'
 import { skSplitBackward, skSplitForward } from './sk_split.js'
+import type { Store } from './network.js'
 import { accumulate, shape4, type Tensor } from './tensor.js'
 
-/** z = ReLU(BN(W_reduce s)), logits = W_select z; the unit's small part. */
-function runAttention(layer: SkUnitLayer, s: Tensor, tensors: Tensors, training: boolean): LayerRun {
-  const name = `${layer.name}.attn`
-  const reduce = get(tensors, `${name}.fc_reduce.weight`)
-  const select = get(tensors, `${name}.fc_select.weight`)
-  const bn = runBatchNorm(`${name}.bn`, linearForward(s, reduce, null), tensors, layer.eps, layer.momentum, training)
-  const z = reluForward(bn.y)
-  return {
-    y: linearForward(z, select, null),
-    statistics: bn.statistics,
-    margin: reluMargin(bn.y),
-    backward: (dy) => {
-      const bySelect = linearBackward(dy, z, select)
-      const byNorm = bn.backward(reluBackward(bySelect.dx, bn.y))
-      const byReduce = linearBackward(byNorm.dx[0]!, s, reduce)
-      return {
-        dx: [byReduce.dx],
-        gradients: new Map([...byNorm.gradients, [`${name}.fc_reduce.weight`, byReduce.dw], [`${name}.fc_select.weight`, bySelect.dw]]),
-      }
-    },
-  }
-}
-
 /** Split, fuse, select (paper section 3.1), or the plain sum of the branches where `attention` is null. */
-export function runSkUnit(layer: SkUnitLayer, x: Tensor, tensors: Tensors, training: boolean): LayerRun {
+export function runSkUnit(layer: SkUnitLayer, x: Tensor, tensors: Tensors, training: boolean, store: Store): LayerRun {
   const count = layer.branches.length
-  const weights = layer.branches.map((_, m) => get(tensors, `${layer.name}.paths.${m}.conv.weight`))
-  const u = skSplitForward(x, weights, layer.branches, layer.stride)
+  const weights = layer.branches.map((_, m) => store(get(tensors, `${layer.name}.paths.${m}.conv.weight`)))
+  const u = skSplitForward(x, weights, layer.branches, layer.stride).map(store)
   const norms = u.map((um, m) => runBatchNorm(`${layer.name}.paths.${m}.bn`, um, tensors, layer.eps, layer.momentum, training))
   const active = norms.map((bn) => reluForward(bn.y))
   const attention = layer.attention && runAttention(layer, skFuseForward(active), tensors, training)
@@ -58,7 +36,7 @@ export function runSkUnit(layer: SkUnitLayer, x: Tensor, tensors: Tensors, train
       const du = norms.map((bn, m) => {
         const byNorm = bn.backward(reluBackward(dActive[m]!, bn.y))
         for (const [name, g] of byNorm.gradients) gradients.set(name, g)
-        return byNorm.dx[0]!
+        return store(byNorm.dx[0]!)
       })
       const { dx, dw } = skSplitBackward(du, x, weights, layer.branches, layer.stride)
       dw.forEach((g, m) => gradients.set(`${layer.name}.paths.${m}.conv.weight`, g))

@@ -1,4 +1,4 @@
-import type { Isa, PlanOptions, PlanStep } from '../../binding.js'
+import type { Isa, PlanOptions, PlanStep, Precision } from '../../binding.js'
 import { native } from '../../lib/native.js'
 import { runNetwork, updateRunningStatistics } from '../reference/network.js'
 import { tensor, type Tensor } from '../reference/tensor.js'
@@ -6,13 +6,14 @@ import { assertClose, norm, tolerance } from './compare.js'
 import { checkGradient } from './grad-check.js'
 import { drawCase, objective, type DrawnCase, type LayerCase } from './layer-case.js'
 
-/** The instruction sets this CPU has, plainest first. */
-export function supportedIsas(): Isa[] {
-  const all: Isa[] = ['portable', 'avx2', 'avx512']
-  return all.slice(0, all.indexOf(native().cpuInfo().isa) + 1)
+/** The instruction sets this CPU has, plainest first; in fp32 the last two are the same. */
+export function supportedIsas(precision: Precision = 'fp32'): Isa[] {
+  const all: Isa[] = ['portable', 'avx2', 'avx512', 'avx512_bf16']
+  const own = all.slice(0, all.indexOf(native().cpuInfo().isa) + 1)
+  return precision === 'bf16' ? own : own.filter((isa) => isa !== 'avx512_bf16')
 }
 
-export type Variant = Pick<PlanOptions, 'isa' | 'fuse' | 'candidates'> & { threads?: number }
+export type Variant = Pick<PlanOptions, 'isa' | 'fuse' | 'candidates' | 'precision'> & { threads?: number }
 
 /** What a block plan gave: float32, by tensor name where there are several. */
 export interface BlockResult {
