@@ -12,6 +12,7 @@ struct Exec {
   char* workspace;        // shared by the threads; the candidate's workspace(problem) bytes
   char* scratch;          // thread t's part starts at scratch + t * scratch_stride; the candidate's scratch(problem) bytes
   size_t scratch_stride;  // a multiple of 64
+  char* packed;           // the candidate's packed(problem) bytes: written by its pack, read by its run
 };
 
 }  // namespace sknet

@@ -72,15 +72,14 @@ PixelPlan forward_plan(const Conv2dProblem& p) {
   return plan_pixels(grid.images, grid.pixels, window_blocks(p), p.out);
 }
 
-size_t forward_packed(const Conv2dProblem& p) { return static_cast<size_t>(packed_size(window_blocks(p) * kLanes, p.out)); }
+size_t forward_packed(const Conv2dProblem& p) {
+  return sizeof(Operand) * static_cast<size_t>(packed_size(window_blocks(p) * kLanes, p.out));
+}
 
-// Bytes of packed weights, whole cache lines.
-size_t packed_bytes(size_t weights) { return (weights * sizeof(Operand) + 63) / 64 * 64; }
-
-// Behind the packed weights, for statistics: [piece][mean, squared deviations][padded out].
+// For statistics: [piece][mean, squared deviations][padded out].
 size_t forward_workspace(const Conv2dProblem& p) {
   const size_t sums = p.fusion.statistics ? static_cast<size_t>(forward_plan(p).items()) * 2 * padded_channels(p.out, kLanes) : 0;
-  return packed_bytes(forward_packed(p)) + sizeof(float) * sums;
+  return sizeof(float) * sums;
 }
 size_t forward_scratch(const Conv2dProblem& p) { return pixels_scratch(forward_plan(p)); }
 
@@ -160,7 +159,9 @@ void finish_statistics(const Conv2dProblem& p, const PixelPlan& plan, const Norm
   });
 }
 
-void pack_forward(const Conv2dProblem& p, const float* weight, Operand* packed, const Exec& exec) {
+void pack_forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
+  const float* weight = a.weight;
+  Operand* packed = reinterpret_cast<Operand*>(exec.packed);
   const int k = window_blocks(p) * kLanes;
   if (pointwise(p) && !p.fusion.x_rows) {
     return pack_weights<false>(*exec.pool, k, p.out, packed,
@@ -175,9 +176,8 @@ void pack_forward(const Conv2dProblem& p, const float* weight, Operand* packed, 
 }
 
 void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
-  Operand* packed = reinterpret_cast<Operand*>(exec.workspace);
-  float* sums = a.statistics.gamma == nullptr ? nullptr : reinterpret_cast<float*>(exec.workspace + packed_bytes(forward_packed(p)));
-  pack_forward(p, a.weight, packed, exec);
+  const Operand* packed = reinterpret_cast<const Operand*>(exec.packed);
+  float* sums = a.statistics.gamma == nullptr ? nullptr : reinterpret_cast<float*>(exec.workspace);
   const PixelPlan plan = forward_plan(p);
   const ForwardEpilogue epilogue{p, a, grid_of(p.n, p.oh * p.ow, p.out), sums, padded_channels(p.out, kLanes)};
   with_source(p, a.x, a.x_norm, [&](const auto& source) { gemm_pixels(exec, plan, p.out, packed, source, epilogue); });
@@ -192,10 +192,12 @@ PixelPlan backward_data_plan(const Conv2dProblem& p) {
   return plan_pixels(grid.images, grid.pixels, transposed_blocks(p), p.c);
 }
 
-size_t backward_data_packed(const Conv2dProblem& p) { return static_cast<size_t>(packed_size(transposed_blocks(p) * kLanes, p.c)); }
+size_t backward_data_packed(const Conv2dProblem& p) {
+  return sizeof(Operand) * static_cast<size_t>(packed_size(transposed_blocks(p) * kLanes, p.c));
+}
 size_t backward_data_workspace(const Conv2dProblem& p) {
   const size_t sums = p.fusion.close ? static_cast<size_t>(backward_data_plan(p).items()) * 2 * padded_channels(p.c, kLanes) : 0;
-  return packed_bytes(backward_data_packed(p)) + sizeof(float) * sums;
+  return sizeof(float) * sums;
 }
 size_t backward_data_scratch(const Conv2dProblem& p) { return pixels_scratch(backward_data_plan(p)); }
 
@@ -263,7 +265,9 @@ const Elem* fill_unreached(const Conv2dProblem& p, const Conv2dBackwardDataArgs&
   return add == nullptr ? nullptr : dx;
 }
 
-void pack_backward_data(const Conv2dProblem& p, const float* weight, Operand* packed, const Exec& exec) {
+void pack_backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
+  const float* weight = a.weight;
+  Operand* packed = reinterpret_cast<Operand*>(exec.packed);
   const int k = transposed_blocks(p) * kLanes, padded_out = padded_channels(p.out, kLanes), all_taps = taps(p);
   if (pointwise(p)) {
     return pack_weights<true>(*exec.pool, k, p.c, packed,
@@ -276,9 +280,8 @@ void pack_backward_data(const Conv2dProblem& p, const float* weight, Operand* pa
 }
 
 void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
-  Operand* packed = reinterpret_cast<Operand*>(exec.workspace);
-  float* sums = a.close.u == nullptr ? nullptr : reinterpret_cast<float*>(exec.workspace + packed_bytes(backward_data_packed(p)));
-  pack_backward_data(p, a.weight, packed, exec);
+  const Operand* packed = reinterpret_cast<const Operand*>(exec.packed);
+  float* sums = a.close.u == nullptr ? nullptr : reinterpret_cast<float*>(exec.workspace);
   const PixelPlan plan = backward_data_plan(p);
   const Elem* add = static_cast<const Elem*>(sums == nullptr ? a.add : a.close.add);
   if (pointwise(p) && p.stride > 1 && p.h * p.w > 1) add = fill_unreached(p, a, exec);
@@ -372,9 +375,9 @@ void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, 
 
 namespace SKNET_ISA {
 
-const Conv2dForward conv2d_forward_gemm{"gemm", refuse, forward_workspace, forward_scratch, forward};
-const Conv2dBackwardData conv2d_backward_data_gemm{"gemm", refuse_backward_data, backward_data_workspace, backward_data_scratch,
-                                                   backward_data};
+const Conv2dForward conv2d_forward_gemm{"gemm", refuse, forward_workspace, forward_scratch, forward, forward_packed, pack_forward};
+const Conv2dBackwardData conv2d_backward_data_gemm{
+    "gemm", refuse_backward_data, backward_data_workspace, backward_data_scratch, backward_data, backward_data_packed, pack_backward_data};
 const Conv2dBackwardWeight conv2d_backward_weight_gemm{"gemm", refuse, backward_weight_workspace, backward_weight_scratch, backward_weight};
 
 }  // namespace SKNET_ISA

@@ -121,8 +121,12 @@ class Lowering {
     s.candidate = chosen->name;
     s.workspace = chosen->workspace == nullptr ? 0 : chosen->workspace(problem);
     s.scratch = chosen->scratch == nullptr ? 0 : chosen->scratch(problem);
-    s.bind = [chosen, problem, args](const Memory& memory) -> std::function<void(const Exec&)> {
-      return [chosen, problem, bound = args(memory)](const Exec& exec) { chosen->run(problem, bound, exec); };
+    s.packed = chosen->packed == nullptr ? 0 : chosen->packed(problem);
+    s.bind = [chosen, problem, args](const Memory& memory) {
+      const auto bound = args(memory);
+      Calls calls{.run = [chosen, problem, bound](const Exec& exec) { chosen->run(problem, bound, exec); }};
+      if (chosen->pack != nullptr) calls.pack = [chosen, problem, bound](const Exec& exec) { chosen->pack(problem, bound, exec); };
+      return calls;
     };
     record(std::move(s));
   }

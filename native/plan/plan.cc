@@ -17,6 +17,11 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kAlignFloats = 16;
 constexpr int64_t kTotals = kAlignFloats;  // room behind the tensors' results for the step's totals
 
+size_t whole_lines(size_t bytes) {
+  constexpr size_t kLine = 64;
+  return (bytes + kLine - 1) / kLine * kLine;
+}
+
 int64_t aligned(int64_t floats) { return (floats + kAlignFloats - 1) / kAlignFloats * kAlignFloats; }
 
 // The shared statistics momentum of all batch norms (they are updated in one pass over flat memory).
@@ -71,7 +76,7 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)), graph_(build_graph(spec_)) {
   lay_out();
   pool_ = std::make_unique<ThreadPool>(spec_.threads);
   exec_.pool = pool_.get();
-  for (const Step& step : steps_) bound_.push_back({step.phase, step.bind(memory_)});
+  bind_steps();
   // The update is no part of the graph: it runs once a step, after all shards. Listed so that the plan shows everything.
   if (spec_.mode != Mode::kTrain) return;
   for (const optim::UpdatePass& pass : update_->passes()) {
@@ -80,15 +85,23 @@ Plan::Plan(PlanSpec spec) : spec_(std::move(spec)), graph_(build_graph(spec_)) {
   }
 }
 
+void Plan::bind_steps() {
+  char* next = packed_;
+  for (const Step& step : steps_) {
+    bound_.push_back({step.phase, step.bind(memory_), next});
+    if (keeps_packed()) next += whole_lines(step.packed);
+  }
+}
+
 void Plan::lay_out() {
-  size_t workspace = update_ == nullptr ? 0 : update_->workspace(), scratch = 0;
+  size_t workspace = update_ == nullptr ? 0 : update_->workspace(), scratch = 0, packed = 0;
   for (const Step& step : steps_) {
     workspace = std::max(workspace, step.workspace);
     scratch = std::max(scratch, step.scratch);
+    packed = keeps_packed() ? packed + whole_lines(step.packed) : std::max(packed, whole_lines(step.packed));
   }
-  constexpr size_t kLine = 64;
-  workspace = (workspace + kLine - 1) / kLine * kLine;
-  exec_.scratch_stride = (scratch + kLine - 1) / kLine * kLine;
+  workspace = whole_lines(workspace);
+  exec_.scratch_stride = whole_lines(scratch);
   totals_at_ = totals_offset(spec_, graph_);
   result_floats_ = totals_at_ + kTotals;
   const bool train = spec_.mode == Mode::kTrain;
@@ -97,7 +110,7 @@ void Plan::lay_out() {
   const int64_t stack = ShardTree::levels(spec_.shards) * result_floats_;
   const int64_t floats = graph_.tensor_floats + result_floats_ + momentum + ema + stack + labels + activations;
   const int64_t bytes = floats * static_cast<int64_t>(sizeof(float)) +
-                        static_cast<int64_t>(workspace + exec_.scratch_stride * static_cast<size_t>(std::max(1, spec_.threads)));
+                        static_cast<int64_t>(workspace + packed + exec_.scratch_stride * static_cast<size_t>(std::max(1, spec_.threads)));
   arena_ = std::make_unique<Arena>(static_cast<size_t>(bytes));
 
   float* next = reinterpret_cast<float*>(arena_->data());
@@ -110,7 +123,8 @@ void Plan::lay_out() {
   labels_ = take(labels);
   float* values = take(activations);
   exec_.workspace = reinterpret_cast<char*>(next);
-  exec_.scratch = exec_.workspace + workspace;
+  packed_ = exec_.workspace + workspace;
+  exec_.scratch = packed_ + packed;
   memory_ = Memory(&values_, tensor_values_, results_, labels_, values);
 
   constexpr int64_t kFloat = sizeof(float);
@@ -126,6 +140,7 @@ void Plan::lay_out() {
 float* Plan::section(Section section, const Tensor& tensor) {
   switch (section) {
     case Section::kValue:
+      packed_is_old_ = true;
       return tensor_values_ + tensor.offset;
     case Section::kGradient:
       return spec_.mode == Mode::kInfer ? nullptr : results_ + tensor.offset;
@@ -142,16 +157,30 @@ void Plan::copy_values(const Plan& from, bool ema) {
                                [](const Tensor& a, const Tensor& b) { return a.name == b.name && a.shape == b.shape; });
   check(same, "ERR_SKNET_WEIGHTS", "the two plans describe different tensors");
   check(!ema || from.ema_ != nullptr, "ERR_SKNET_NATIVE", "the plan keeps no EMA");
+  packed_is_old_ = true;
   std::copy_n(ema ? from.ema_ : from.tensor_values_, graph_.tensor_floats, tensor_values_);
 }
 
 void Plan::run_step(size_t index) {
   const Clock::time_point start = Clock::now();
-  bound_[index].run(exec_);
+  const Bound& step = bound_[index];
+  exec_.packed = step.packed;
+  if (!keeps_packed() && step.calls.pack) step.calls.pack(exec_);
+  step.calls.run(exec_);
   steps_[index].seconds += std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+void Plan::pack_all() {
+  if (!keeps_packed() || !packed_is_old_) return;
+  packed_is_old_ = false;
+  for (const Bound& step : bound_) {
+    exec_.packed = step.packed;
+    if (step.calls.pack) step.calls.pack(exec_);
+  }
+}
+
 void Plan::run_phase(Phase phase) {
+  pack_all();
   for (size_t i = 0; i < bound_.size(); ++i) {
     if (bound_[i].phase == phase) run_step(i);
   }
@@ -184,6 +213,8 @@ void Plan::load_labels(const int32_t* labels, int count) {
 Plan::TrainOutcome Plan::train(const float* images, const int32_t* labels, float lr) {
   check(spec_.mode == Mode::kTrain, "ERR_SKNET_NATIVE", "this plan does not train");
   const int64_t shard_floats = graph_.input.size();
+  packed_is_old_ = true;
+  pack_all();
   ShardTree tree(*pool_, stack_, result_floats_);
   for (int shard = 0; shard < spec_.shards; ++shard) {
     load_images(images + shard * shard_floats, spec_.shard_size);

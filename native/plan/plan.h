@@ -64,9 +64,15 @@ class Plan {
  private:
   struct Bound {
     Phase phase;
-    std::function<void(const Exec&)> run;
+    Calls calls;
+    char* packed;  // where its packed weights are
   };
+  void bind_steps();
   void run_step(size_t index);
+  // Weights change between steps of training and not at all in inference: packed once for all shards where there are several, else right
+  // before use in memory that all share.
+  bool keeps_packed() const { return spec_.mode == Mode::kInfer || spec_.shards > 1; }
+  void pack_all();
   void lay_out();
   void load_images(const float* images, int count);
   // The first `count` images of a blocked value -> NHWC.
@@ -91,6 +97,8 @@ class Plan {
   Memory memory_;
   float *tensor_values_ = nullptr, *results_ = nullptr, *momentum_ = nullptr, *ema_ = nullptr, *stack_ = nullptr, *labels_ = nullptr;
   int64_t totals_at_ = 0, result_floats_ = 0;
+  char* packed_ = nullptr;
+  bool packed_is_old_ = true;  // the weights may have changed since pack_all
 };
 
 }  // namespace sknet::plan

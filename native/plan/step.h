@@ -16,6 +16,12 @@ struct Refusal {
   std::string candidate, reason;
 };
 
+// A step bound to addresses.
+struct Calls {
+  std::function<void(const Exec&)> run;
+  std::function<void(const Exec&)> pack;  // empty where the candidate packs nothing
+};
+
 struct Step {
   std::string op, layer;
   Phase phase = Phase::kForward;
@@ -23,8 +29,8 @@ struct Step {
   std::vector<Refusal> refused;  // by earlier candidates
   int64_t flops = 0, bytes = 0;
   double seconds = 0;  // spent in it since the plan was built
-  size_t workspace = 0, scratch = 0;
-  std::function<std::function<void(const Exec&)>(const Memory&)> bind;
+  size_t workspace = 0, scratch = 0, packed = 0;
+  std::function<Calls(const Memory&)> bind;
 };
 
 }  // namespace sknet::plan
