@@ -10,49 +10,74 @@
 namespace sknet::cpu {
 namespace {
 
-// f(offset, lanes) for every vector of [0, size).
+Elem* out(void* p) { return static_cast<Elem*>(p); }
+const Elem* in(const void* p) { return static_cast<const Elem*>(p); }
+
+// y = f(a, b) for every vector of [0, size); a null b gives zeros.
 template <class F>
-void for_vectors(int64_t size, const Exec& exec, const F& f) {
+void for_vectors(int64_t size, const void* a, const void* b, void* y, const Exec& exec, const F& f) {
+  const Elem* first = in(a);
+  const Elem* second = in(b);
+  Elem* result = out(y);
   parallel_for(*exec.pool, flat_chunks(size), [&](int64_t chunk, int) {
     const int64_t last = min_of(size, (chunk + 1) * kChunkFloats);
-    for (int64_t at = chunk * kChunkFloats; at < last; at += kLanes) f(at, static_cast<int>(min_of<int64_t>(kLanes, last - at)));
+    int64_t at = chunk * kChunkFloats;
+    if (second == nullptr) {
+      for (; at + kLanes <= last; at += kLanes) store(result + at, f(load(first + at), Vec{}));
+    } else {
+      for (; at + kLanes <= last; at += kLanes) store(result + at, f(load(first + at), load(second + at)));
+    }
+    if (at == last) return;
+    const int lanes = static_cast<int>(last - at);
+    store_part(result + at, f(load_part(first + at, lanes), second == nullptr ? Vec{} : load_part(second + at, lanes)), lanes);
+  });
+}
+
+// dx = f(y, dy) + add.
+template <class F>
+void backward(const PointwiseProblem& p, const PointwiseBackwardArgs& a, const Exec& exec, const F& f) {
+  if (a.add == nullptr) return for_vectors(p.size, a.y, a.dy, a.dx, exec, f);
+  const Elem* y = in(a.y);
+  const Elem* dy = in(a.dy);
+  const Elem* add = in(a.add);
+  Elem* dx = out(a.dx);
+  parallel_for(*exec.pool, flat_chunks(p.size), [&](int64_t chunk, int) {
+    const int64_t last = min_of(p.size, (chunk + 1) * kChunkFloats);
+    int64_t at = chunk * kChunkFloats;
+    for (; at + kLanes <= last; at += kLanes) store(dx + at, load(add + at) + f(load(y + at), load(dy + at)));
+    if (at == last) return;
+    const int lanes = static_cast<int>(last - at);
+    store_part(dx + at, load_part(add + at, lanes) + f(load_part(y + at, lanes), load_part(dy + at, lanes)), lanes);
   });
 }
 
 void relu_forward(const PointwiseProblem& p, const PointwiseForwardArgs& a, const Exec& exec) {
-  for_vectors(p.size, exec, [&](int64_t at, int lanes) { store_part(a.y + at, relu(load_part(a.x + at, lanes)), lanes); });
+  for_vectors(p.size, a.x, nullptr, a.y, exec, [](Vec x, Vec) { return relu(x); });
 }
 
 void relu_backward(const PointwiseProblem& p, const PointwiseBackwardArgs& a, const Exec& exec) {
-  for_vectors(p.size, exec, [&](int64_t at, int lanes) {
-    const Vec dx = where_positive(load_part(a.y + at, lanes), load_part(a.dy + at, lanes));
-    store_part(a.dx + at, a.accumulate ? load_part(a.dx + at, lanes) + dx : dx, lanes);
-  });
+  backward(p, a, exec, [](Vec y, Vec dy) { return where_positive(y, dy); });
 }
 
 void sigmoid_forward(const PointwiseProblem& p, const PointwiseForwardArgs& a, const Exec& exec) {
-  parallel_for(*exec.pool, flat_chunks(p.size), [&](int64_t chunk, int) {
-    for (int64_t i = chunk * kChunkFloats; i < min_of(p.size, (chunk + 1) * kChunkFloats); ++i) a.y[i] = 1.0f / (1.0f + std::exp(-a.x[i]));
+  for_vectors(p.size, a.x, nullptr, a.y, exec, [](Vec x, Vec) {
+    float lanes[kLanes];
+    store(lanes, x);
+    for (int i = 0; i < kLanes; ++i) lanes[i] = 1.0f / (1.0f + std::exp(-lanes[i]));
+    return load(lanes);
   });
 }
 
 void sigmoid_backward(const PointwiseProblem& p, const PointwiseBackwardArgs& a, const Exec& exec) {
-  for_vectors(p.size, exec, [&](int64_t at, int lanes) {
-    const Vec y = load_part(a.y + at, lanes), dx = load_part(a.dy + at, lanes) * y * (1.0f - y);
-    store_part(a.dx + at, a.accumulate ? load_part(a.dx + at, lanes) + dx : dx, lanes);
-  });
+  backward(p, a, exec, [](Vec y, Vec dy) { return dy * y * (1.0f - y); });
 }
 
 void add_forward(const PointwiseProblem& p, const AddArgs& a, const Exec& exec) {
-  for_vectors(p.size, exec,
-              [&](int64_t at, int lanes) { store_part(a.y + at, load_part(a.a + at, lanes) + load_part(a.b + at, lanes), lanes); });
+  for_vectors(p.size, a.a, a.b, a.y, exec, [](Vec x, Vec y) { return x + y; });
 }
 
 void copy_forward(const PointwiseProblem& p, const PointwiseForwardArgs& a, const Exec& exec) {
-  parallel_for(*exec.pool, flat_chunks(p.size), [&](int64_t chunk, int) {
-    const int64_t first = chunk * kChunkFloats;
-    copy_floats(a.y + first, a.x + first, min_of(p.size - first, kChunkFloats));
-  });
+  for_vectors(p.size, a.x, nullptr, a.y, exec, [](Vec x, Vec) { return x; });
 }
 
 }  // namespace

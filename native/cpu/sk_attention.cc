@@ -282,7 +282,6 @@ void normalise_backward(const SkAttentionProblem& p, const SkAttentionBackwardAr
 // dreduce = dr^T s and ds = dr W_reduce, for channels [c0, c1); c1 may reach into the padding, where ds is zero. panel: room for W_reduce's
 // and s's kHalf channels, which lie far apart in memory.
 constexpr int kRowTile = 4;
-static_assert(kVectors * kHalf % kRowTile == 0);
 void reduce_gradients(const SkAttentionProblem& p, const SkAttentionBackwardArgs& a, const Temporaries& t, int c0, int c1, double* panel) {
   double* weights = panel + static_cast<int64_t>(p.n) * kHalf;
   for (int c = c0; c < c1; c += kHalf) {

@@ -6,6 +6,7 @@
 #include "core/thread_pool.h"
 #include "cpu/kernels.h"
 #include "cpu/simd.h"
+#include "ops/layout.h"
 
 namespace sknet::cpu {
 namespace {
@@ -17,38 +18,46 @@ struct ImageTotals {
 
 size_t workspace(const SoftmaxCrossEntropyProblem& p) { return sizeof(ImageTotals) * static_cast<size_t>(p.n); }
 
-ImageTotals one_image(const SoftmaxCrossEntropyProblem& p, const float* logits, int label, float* dlogits, float gradient_scale) {
+size_t scratch(const SoftmaxCrossEntropyProblem& p) { return sizeof(float) * static_cast<size_t>(padded_channels(p.classes, kLanes)); }
+
+// z: the image's logits, replaced by their gradient; what lies behind the classes is zeroed.
+ImageTotals one_image(const SoftmaxCrossEntropyProblem& p, float* z, int label, float gradient_scale) {
   const int k = p.classes;
   if (label < 0) {
-    if (dlogits != nullptr) zero_floats(dlogits, k);
+    zero_floats(z, padded_channels(k, kLanes));
     return {0, 0, 0};
   }
-  float top = logits[0];
-  for (int i = 1; i < k; ++i) top = logits[i] > top ? logits[i] : top;
+  float top = z[0];
+  for (int i = 1; i < k; ++i) top = z[i] > top ? z[i] : top;
   double sum = 0, mean = 0;
   int above = 0;  // classes ranked before the label; of equal logits the lower index comes first
   for (int i = 0; i < k; ++i) {
-    sum += std::exp(static_cast<double>(logits[i]) - top);
-    mean += logits[i];
-    above += logits[i] > logits[label] || (logits[i] == logits[label] && i < label);
+    sum += std::exp(static_cast<double>(z[i]) - top);
+    mean += z[i];
+    above += z[i] > z[label] || (z[i] == z[label] && i < label);
   }
   const double log_sum = std::log(sum) + top, e = p.label_smoothing;
-  const double loss = log_sum - (1 - e) * logits[label] - e * mean / k;
-  if (dlogits != nullptr) {
-    for (int i = 0; i < k; ++i) {
-      const double target = e / k + (i == label ? 1 - e : 0);
-      dlogits[i] = static_cast<float>((std::exp(logits[i] - log_sum) - target) * gradient_scale);
-    }
+  const double loss = log_sum - (1 - e) * z[label] - e * mean / k;
+  for (int i = 0; i < k; ++i) {
+    const double target = e / k + (i == label ? 1 - e : 0);
+    z[i] = static_cast<float>((std::exp(z[i] - log_sum) - target) * gradient_scale);
   }
+  for (int i = k; i < padded_channels(k, kLanes); ++i) z[i] = 0;
   const bool finite = std::isfinite(loss);  // comparisons with NaN would count as a hit
   return {loss, finite && above < 1 ? 1.0f : 0.0f, finite && above < 5 ? 1.0f : 0.0f};
 }
 
 void run(const SoftmaxCrossEntropyProblem& p, const SoftmaxCrossEntropyArgs& a, const Exec& exec) {
   ImageTotals* images = reinterpret_cast<ImageTotals*>(exec.workspace);
-  parallel_for(*exec.pool, p.n, [&](int64_t n, int) {
-    images[n] =
-        one_image(p, a.logits + n * p.classes, a.labels[n], a.dlogits == nullptr ? nullptr : a.dlogits + n * p.classes, a.gradient_scale);
+  const int row = padded_channels(p.classes, kLanes);
+  parallel_for(*exec.pool, p.n, [&](int64_t n, int thread) {
+    float* z = reinterpret_cast<float*>(exec.scratch + static_cast<size_t>(thread) * exec.scratch_stride);
+    const Elem* logits = static_cast<const Elem*>(a.logits) + n * row;
+    for (int i = 0; i < row; i += kLanes) store(z + i, load(logits + i));
+    images[n] = one_image(p, z, a.labels[n], a.gradient_scale);
+    if (a.dlogits == nullptr) return;
+    Elem* dlogits = static_cast<Elem*>(a.dlogits) + n * row;
+    for (int i = 0; i < row; i += kLanes) store(dlogits + i, load(z + i));
   });
   ImageTotals total{0, 0, 0};
   for (int n = 0; n < p.n; ++n) {
@@ -65,7 +74,7 @@ void run(const SoftmaxCrossEntropyProblem& p, const SoftmaxCrossEntropyArgs& a, 
 
 namespace SKNET_ISA {
 
-const SoftmaxCrossEntropy softmax_cross_entropy_plain{"images", nullptr, workspace, nullptr, run};
+const SoftmaxCrossEntropy softmax_cross_entropy_plain{"images", nullptr, workspace, scratch, run};
 
 }  // namespace SKNET_ISA
 }  // namespace sknet::cpu
