@@ -4,10 +4,11 @@ import { detectDataset, type DetectedDataset } from '../data/detect.js'
 import { loadModel } from '../model/load.js'
 import type { Model } from '../model/model.js'
 import { evaluate, type EvaluateOptions } from '../train/evaluate.js'
-import { usageError, type Command } from './command.js'
-import { choice, wholeNumber } from './numbers.js'
+import type { Command } from './command.js'
+import { wholeNumber } from './numbers.js'
 import { warnSkipped, type Output } from './output.js'
 import { percent, shortDuration } from './progress.js'
+import { machineFlags, required, viewFlags, viewOptions } from './shared-flags.js'
 
 export const evalCommand: Command = {
   name: 'eval',
@@ -16,25 +17,16 @@ export const evalCommand: Command = {
     weights: { kind: 'text', value: 'W', about: 'a run, checkpoint or model folder, or a safetensors file' },
     arch: { kind: 'text', value: 'NAME', about: 'network, where the weights do not say' },
     data: { kind: 'text', value: 'PATH', about: 'CIFAR binaries or a folder of images' },
-    resize: { kind: 'number', value: 'N', about: 'shorter side before the crop; default: as in training' },
-    crop: { kind: 'number', value: 'N', about: 'side of the centre crop; default: as in training' },
-    interpolation: { kind: 'text', value: 'F', about: 'bilinear or bicubic' },
+    ...viewFlags,
     batch: { kind: 'number', value: 'N', about: 'images at a time; default 64' },
-    device: { kind: 'text', value: 'D', about: 'auto or cpu' },
-    threads: { kind: 'number', value: 'T', about: 'native threads; default: all' },
+    ...machineFlags,
   },
   run: async (args, output) => {
-    const [weights, data] = [args.text('weights'), args.text('data')]
-    if (weights === undefined)
-      throw usageError('sknet eval needs --weights W', 'weights', { expected: 'a run, folder or safetensors file' })
-    if (data === undefined) throw usageError('sknet eval needs --data PATH', 'data', { expected: 'CIFAR binaries or a folder of images' })
+    const weights = required(args, 'eval', 'weights', 'W', 'a run, folder or safetensors file')
+    const data = required(args, 'eval', 'data', 'PATH', 'CIFAR binaries or a folder of images')
     const options: EvaluateOptions = {
-      ...(args.has('resize') ? { resize: wholeNumber(args, 'resize', 0, { min: 0, max: 16384 }) } : {}),
-      ...(args.has('crop') ? { crop: wholeNumber(args, 'crop', 1, { min: 1, max: 16384 }) } : {}),
-      ...(args.has('interpolation') ? { interpolation: choice(args, 'interpolation', ['bilinear', 'bicubic']) } : {}),
+      ...viewOptions(args),
       ...(args.has('batch') ? { batchSize: wholeNumber(args, 'batch', 64, { min: 1, max: 65536 }) } : {}),
-      ...(args.has('device') ? { device: args.text('device')! } : {}),
-      ...(args.has('threads') ? { threads: wholeNumber(args, 'threads', 1, { min: 1, max: 4096 }) } : {}),
     }
     const opened = detectDataset(data, {}, ['val'])
     const model = await loadModel(weights, args.has('arch') ? { arch: args.text('arch')! } : {})

@@ -1,56 +1,78 @@
-/** `sknet explain`: the plan of a network, op by op, with the implementation that was chosen and why. */
+/** `sknet explain`: the plan of a network, op by op, with the implementation that was chosen and why; on request, how long each step takes. */
 import { createModel } from '../model/registry.js'
-import { callNative, type PlanStep } from '../native.js'
-import { checkOptions, resolveOptions } from '../train/options.js'
-import { inferencePlan, threadCount, trainPlan } from '../train/plans.js'
+import { callNative } from '../native.js'
+import { networkPlan, networkSteps } from './bench-network.js'
 import type { Command } from './command.js'
-import { choice, wholeNumber } from './numbers.js'
+import { median, timePlan, total, type TimedStep } from './measure.js'
+import { wholeNumber } from './numbers.js'
+import type { Output } from './output.js'
+import { opTable, planTable, timesByOp, type OpTime } from './plan-table.js'
 import { mebibytes } from './progress.js'
+import { machineFlags, stepFlags, stepShape, type StepShape } from './shared-flags.js'
+
+/** What --measure adds; all numbers are medians over the measured steps. */
+export interface MeasuredPlan {
+  measured: number
+  /** Of one whole step. */
+  secondsMedian: number
+  /** Of them, outside the steps of the plan that are counted: the update in training, and copies. */
+  secondsElsewhere: number
+  /** `seconds` are those of one run. */
+  steps: TimedStep[]
+  ops: OpTime[]
+}
+
+const WARMUP = 2
 
 export const explainCommand: Command = {
   name: 'explain',
   about: 'Prints the plan of a network: each step, the candidate that runs it, what refused before it, FLOPs and bytes.',
   positionals: { usage: 'NAME', min: 1, max: 1 },
   flags: {
-    mode: { kind: 'text', value: 'M', about: 'train or infer; default train' },
-    batch: { kind: 'number', value: 'N', about: 'images of one step; default 16' },
-    size: { kind: 'number', value: 'S', about: "side of the input; default: the network's own" },
-    threads: { kind: 'number', value: 'T', about: 'native threads; default: all' },
+    ...stepFlags,
+    threads: machineFlags.threads,
+    measure: { kind: 'number', value: 'N', about: 'run N steps on synthetic data: adds ms, GFLOP/s, GB/s and a summary by op' },
   },
-  run: (args, output) => {
+  run: async (args, output) => {
     const model = createModel(args.positionals[0]!)
-    const mode = choice(args, 'mode', ['train', 'infer'])
-    const batch = wholeNumber(args, 'batch', 16, { min: mode === 'train' ? 2 : 1, max: 65536 })
-    const size = wholeNumber(args, 'size', model.spec.input.size, { min: 1, max: 8192 })
-    const threads = threadCount(args.has('threads') ? wholeNumber(args, 'threads', 1, { min: 1, max: 4096 }) : null)
-    const options = resolveOptions([checkOptions({ batchSize: batch, shardSize: batch, threads })])
-    const plan = mode === 'train' ? trainPlan(model, options, size) : inferencePlan(model, size, batch, threads)
+    const shape = stepShape(args, model.spec.input.size)
+    const runs = wholeNumber(args, 'measure', 0, { min: 1, max: 1_000_000 })
+    const { plan, step } = runs === 0 ? { plan: networkPlan(model, shape), step: null } : await networkSteps(model, shape)
     try {
-      const steps = callNative(() => plan.steps())
       const memory = callNative(() => plan.memory())
+      const measured = step === null ? null : measuredPlan(await timePlan(plan, step, { warmup: WARMUP, runs }))
+      const steps = measured?.steps ?? callNative(() => plan.steps())
       for (const line of planTable(steps)) output.say(line)
       output.say('')
       output.say(
         `${steps.length} steps, ${(total(steps, 'flops') / 1e9).toFixed(2)} GFLOP, ${mebibytes(total(steps, 'bytes'))} moved, ${mebibytes(memory.total)} of memory`,
       )
-      output.emit({ type: 'result', model: model.spec.arch, mode, batch, size, steps, memory })
+      if (measured !== null) sayTimes(measured, shape, output)
+      output.emit({ type: 'result', model: model.spec.arch, ...shape, steps, memory, ...measured })
     } finally {
       plan.dispose()
     }
-    return Promise.resolve(0)
+    return 0
   },
 }
 
-/** One line a step under a header; refusals follow their step, indented. */
-export function planTable(steps: readonly PlanStep[]): string[] {
-  const rows = steps.map((s) => [s.phase, s.layer, s.op, s.candidate, (s.flops / 1e6).toFixed(1), (s.bytes / 2 ** 20).toFixed(2)])
-  const titles = ['phase', 'layer', 'op', 'candidate', 'MFLOP', 'MiB']
-  const widths = titles.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)))
-  const line = (row: string[]): string => row.map((cell, i) => (i < 4 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')
-  const body = rows.flatMap((row, i) => [line(row), ...steps[i]!.refused.map((r) => `    not ${r.candidate}: ${r.reason}`)])
-  return [line(titles), ...body]
+function measuredPlan({ steps, told, inSteps }: Awaited<ReturnType<typeof timePlan>>): MeasuredPlan {
+  const elsewhere = told.map((seconds, i) => seconds - inSteps[i]!)
+  return {
+    measured: told.length,
+    secondsMedian: median(told),
+    secondsElsewhere: median(elsewhere),
+    steps,
+    ops: timesByOp(steps),
+  }
 }
 
-function total(steps: readonly PlanStep[], key: 'flops' | 'bytes'): number {
-  return steps.reduce((sum, step) => sum + step[key], 0)
+function sayTimes({ ops, secondsMedian, secondsElsewhere, measured }: MeasuredPlan, { mode, batch }: StepShape, output: Output): void {
+  output.say('')
+  for (const line of opTable(ops)) output.say(line)
+  output.say('')
+  const outside = mode === 'train' ? 'the update and copies' : 'copies'
+  output.say(
+    `${(1e3 * secondsMedian).toFixed(1)} ms a step (median of ${measured}), ${(batch / secondsMedian).toFixed(2)} img/s; ${(1e3 * secondsElsewhere).toFixed(1)} ms of them are ${outside}`,
+  )
 }

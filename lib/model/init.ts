@@ -5,7 +5,7 @@ import { elementCount } from './tensors.js'
 import type { TensorInfo } from './tensors.js'
 
 /** How a tensor starts: the spec's own rule, else He for weights of two or more dimensions, 1 for scales and variances, 0 for the rest. */
-export function initOf(spec: ModelSpec, { name, shape }: TensorInfo): Init {
+export function initOf(spec: Pick<ModelSpec, 'init'>, { name, shape }: TensorInfo): Init {
   const own = spec.init?.[name]
   if (own !== undefined) return own
   if (shape.length >= 2) return { kind: 'he_fan_in' }
@@ -18,7 +18,7 @@ export function heStd(shape: readonly number[]): number {
 }
 
 /** A new tensor as its rule says. Needs the native core for random ones. */
-export function initTensor(spec: ModelSpec, tensor: TensorInfo, seed: number): Float32Array {
+export function initTensor(spec: Pick<ModelSpec, 'init'>, tensor: TensorInfo, seed: number): Float32Array {
   const data = new Float32Array(elementCount(tensor.shape))
   const init = initOf(spec, tensor)
   if (init.kind === 'constant') return init.value === 0 ? data : data.fill(init.value)

@@ -1,0 +1,100 @@
+/** `sknet bench --loader`: how fast images come out of a data set, without any training. */
+import { detectDataset } from '../data/detect.js'
+import type { Dataset } from '../data/dataset.js'
+import { openLoader, type LoaderSettings } from '../data/loader.js'
+import { awaitNative, callNative } from '../native.js'
+import type { BenchFacts } from './bench-facts.js'
+import type { Args } from './command.js'
+import { median, peakRssMiB } from './measure.js'
+import { choice, wholeNumber } from './numbers.js'
+import type { Output } from './output.js'
+import { required, threadsOf } from './shared-flags.js'
+
+/** Unless --images says otherwise: enough for a steady rate, but of a small data set only so many passes. */
+const MOST_IMAGES = 20_000
+const PASSES = 5
+
+export interface LoaderRun {
+  images: number
+  epochs: number
+  seconds: number
+  /** Seconds from one batch to the next. */
+  batches: number[]
+  /** Files that could not be read, each once. */
+  bad: Map<string, string>
+}
+
+/**
+ * Reads --data, epoch after epoch, until at least --images images came: decode, crop, resize, flip, normalise (train), or resize and centre
+ * crop (infer). Images a second are those of all epochs together, the start of each included; secondsMedian is the time between two batches.
+ * Throws ERR_SKNET_OPTION naming the flag, ERR_SKNET_DATA.
+ */
+export async function benchLoader(args: Args, warmup: number, output: Output): Promise<BenchFacts> {
+  const path = required(args, 'bench --loader', 'data', 'PATH', 'CIFAR binaries or a folder of images')
+  const mode = choice(args, 'mode', ['train', 'infer'])
+  const split = mode === 'train' ? 'train' : 'val'
+  const detected = detectDataset(path, {}, [split])
+  const dataset = detected[split]!
+  const threads = threadsOf(args)
+  const batch = wholeNumber(args, 'batch', 64, { min: 1, max: 65536 })
+  const usual = mode === 'train' ? dataset.defaults.size : dataset.defaults.eval.crop
+  const size = wholeNumber(args, 'size', usual, { min: 1, max: 8192 })
+  const least = wholeNumber(args, 'images', Math.min(MOST_IMAGES, PASSES * dataset.size), { min: 1, max: 1e9 })
+  const settings = { batchSize: batch, size, threads, dropLast: false }
+  const run = await readImages(dataset, settings, least, warmup)
+  for (const [file, reason] of run.bad) output.warn(`warning: ${file}: ${reason}`)
+  const imagesPerSecond = run.images / run.seconds
+  output.say(`${detected.kind}, ${split}, ${dataset.size} images, batch ${batch}, ${size} x ${size}, ${threads} threads`)
+  output.say(
+    `${imagesPerSecond.toFixed(1)} img/s: ${run.images} images in ${run.seconds.toFixed(2)} s, ${run.epochs} epochs; ${run.bad.size} files could not be read; ${peakRssMiB().toFixed(0)} MiB`,
+  )
+  return {
+    data: detected.kind,
+    split,
+    mode,
+    batch,
+    size,
+    threads,
+    precision: 'fp32',
+    isa: callNative((binding) => binding.cpuInfo()).isaInUse,
+    steps: run.batches.length,
+    images: run.images,
+    epochs: run.epochs,
+    imagesPerSecond,
+    secondsMedian: median(run.batches),
+    secondsMin: Math.min(...run.batches),
+    peakRssMiB: peakRssMiB(),
+    peakDeviceMiB: null,
+    flopsPerSecond: null,
+    bad: run.bad.size,
+  }
+}
+
+/** Epochs of `dataset` until `least` images came, stopping within an epoch longer than that; `warmup` batches before count nowhere. */
+export async function readImages(dataset: Dataset, settings: LoaderSettings, least: number, warmup: number): Promise<LoaderRun> {
+  const run: LoaderRun = { images: 0, epochs: 0, seconds: 0, batches: [], bad: new Map() }
+  if (warmup > 0) await readEpoch(dataset, settings, { ...run, batches: [], bad: run.bad }, (batches) => batches >= warmup)
+  const began = performance.now()
+  for (; run.images < least; run.epochs++) {
+    await readEpoch(dataset, { ...settings, epoch: run.epochs }, run, () => run.images >= least)
+  }
+  return { ...run, seconds: (performance.now() - began) / 1000 }
+}
+
+async function readEpoch(dataset: Dataset, settings: LoaderSettings, run: LoaderRun, done: (batches: number) => boolean): Promise<void> {
+  let last = performance.now()
+  const loader = openLoader(dataset, settings)
+  try {
+    for (let batches = 0; !done(batches); batches++) {
+      const batch = await awaitNative(loader.next())
+      if (batch === null) return
+      const now = performance.now()
+      run.batches.push((now - last) / 1000)
+      last = now
+      run.images += batch.labels.length
+      for (const { path, reason } of batch.bad) run.bad.set(path, reason)
+    }
+  } finally {
+    loader.dispose()
+  }
+}
