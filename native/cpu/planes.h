@@ -1,347 +1,182 @@
 // Grouped (and depthwise) convolution on planes: one image's block of kLanes channels is copied with its halo into a thread-local
-// plane [rows][columns][kLanes] that stays in L2, and all taps run over it with the output pixels' accumulators in registers.
-// A block holds kLanes / width whole groups (width <= kLanes) or is a part of one (width > kLanes). Inside a block, input channel j
-// of a lane's group is a permutation of the block's vector, so the vector units stay full at 1, 2, 4, 8 channels a group.
+// float32 plane [rows][columns][kLanes] that stays in L2, and all taps run over it with the output pixels' accumulators in registers.
+// A block holds kLanes / width whole groups (width <= kLanes) or is a part of one (width > kLanes; the blocks of one group are a unit and
+// are worked on together). Inside a block, input channel j of a lane's group is a permutation of the block's vector, so the vector units
+// stay full at 1, 2, 4, 8 channels a group.
 #pragma once
 
 #include "cpu/simd.h"
 #include "ops/conv2d.h"
+#include "ops/layout.h"
 
 namespace sknet::cpu {
 namespace {
 
 // Channels a group that planes can handle: a power of two that divides the vector, or a multiple of the vector.
 constexpr bool planes_width(int width) { return width <= kLanes ? width > 0 && kLanes % width == 0 : width % kLanes == 0; }
+constexpr int kWidest = 64;
 
 inline const char* planes_refuse(const Conv2dProblem& p) {
   if (p.c != p.out) return "input and output channels differ";
   if (p.groups == 1) return "not grouped";
   if (!planes_width(p.c / p.groups)) return "channels a group neither divide nor are a multiple of the vector";
-  if (p.c / p.groups > 64) return "groups wide enough for the matrix product";
+  if (p.c / p.groups > kWidest) return "groups wide enough for the matrix product";
   if (p.padding > p.dilation * (p.kernel - 1)) return "padding wider than the kernel's reach";
   return nullptr;
 }
 
-constexpr int blocks_of(int channels) { return ceil_div(channels, kLanes); }
-// Input blocks that an output block reads.
+constexpr int planes_width_of(const Conv2dProblem& p) { return p.c / p.groups; }
+constexpr int blocks_of(int channels) { return blocks_in(channels, kLanes); }
+// Blocks of a unit, all of which each of them reads.
 constexpr int group_blocks(int width) { return width > kLanes ? width / kLanes : 1; }
 // Channels of a block that a lane's sum runs over: `width` when it fits the vector, else the whole block.
 constexpr int block_width(int width) { return min_of(width, kLanes); }
 
-// ---- weights, packed for one direction: [block][input block of the group][tap][j][kLanes]
+// ---- weights, packed for one direction: [block][input block of the unit][tap][j][kLanes]
 
-constexpr int64_t packed_planes_size(int c, int width, int kernel) {
-  return static_cast<int64_t>(blocks_of(c)) * group_blocks(width) * kernel * kernel * block_width(width) * kLanes;
+// Floats of one input block of a block.
+constexpr int64_t packed_part_size(int width, int kernel) { return static_cast<int64_t>(kernel) * kernel * block_width(width) * kLanes; }
+constexpr int64_t packed_block_size(int width, int kernel) { return group_blocks(width) * packed_part_size(width, kernel); }
+constexpr int64_t packed_planes_size(const Conv2dProblem& p) { return blocks_of(p.c) * packed_block_size(planes_width_of(p), p.kernel); }
+
+// Calls f(packed index, OIHW index) for all weights of `block`. forward: lane = output channel, j = input channel of its group.
+// backward: lane = input channel, j = output channel, taps flipped.
+template <class F>
+inline void for_block_weights(const Conv2dProblem& p, bool backward, int block, const F& f) {
+  const int width = planes_width_of(p), taps = p.kernel * p.kernel, jw = block_width(width);
+  for (int lane = 0; lane < min_of(kLanes, p.c - block * kLanes); ++lane) {
+    const int channel = block * kLanes + lane, group = channel / width, within = channel % width;
+    for (int other = 0; other < width; ++other) {
+      const int64_t filter =
+          backward ? static_cast<int64_t>(group * width + other) * width + within : static_cast<int64_t>(channel) * width + other;
+      const int64_t at = (static_cast<int64_t>(other / jw) * taps * jw + other % jw) * kLanes + lane;
+      for (int tap = 0; tap < taps; ++tap) {
+        f(at + static_cast<int64_t>(backward ? taps - 1 - tap : tap) * jw * kLanes, filter * taps + tap);
+      }
+    }
+  }
 }
 
-// forward: lane = output channel, j = input channel of its group. backward: lane = input channel, j = output channel, taps flipped.
 inline void pack_planes(const Conv2dProblem& p, const float* weight, bool backward, int block, float* dst) {
-  const int width = p.c / p.groups, taps = p.kernel * p.kernel, jw = block_width(width);
-  for (int ib = 0; ib < group_blocks(width); ++ib) {
-    for (int tap = 0; tap < taps; ++tap) {
-      for (int j = 0; j < jw; ++j) {
-        for (int lane = 0; lane < kLanes; ++lane, ++dst) {
-          const int channel = block * kLanes + lane;
-          if (channel >= p.c) {
-            *dst = 0;
-            continue;
-          }
-          const int other = ib * kLanes + j, group = channel / width;
-          const int o = backward ? group * width + other : channel, i = backward ? channel % width : other;
-          *dst = weight[(static_cast<int64_t>(o) * width + i) * taps + (backward ? taps - 1 - tap : tap)];
-        }
-      }
-    }
-  }
+  if ((block + 1) * kLanes > p.c) zero_floats(dst, packed_block_size(planes_width_of(p), p.kernel));
+  for_block_weights(p, backward, block, [&](int64_t packed, int64_t oihw) { dst[packed] = weight[oihw]; });
 }
 
-// Adds a packed forward-order gradient [ib][tap][j][lane] of `block` into OIHW.
+// A block's gradient, packed as forward, into OIHW.
 inline void unpack_planes(const Conv2dProblem& p, const float* packed, int block, float* dweight) {
-  const int width = p.c / p.groups, taps = p.kernel * p.kernel, jw = block_width(width);
-  for (int ib = 0; ib < group_blocks(width); ++ib) {
-    for (int tap = 0; tap < taps; ++tap) {
-      for (int j = 0; j < jw; ++j) {
-        for (int lane = 0; lane < kLanes; ++lane) {
-          const float value = *packed++;
-          const int channel = block * kLanes + lane;
-          if (channel < p.c) dweight[(static_cast<int64_t>(channel) * width + ib * kLanes + j) * taps + tap] = value;
-        }
-      }
-    }
-  }
+  for_block_weights(p, false, block, [&](int64_t at, int64_t oihw) { dweight[oihw] = packed[at]; });
 }
 
 // ---- planes
 
-struct Plane {
-  float* data;  // [rows][cols][kLanes]
-  int rows, cols;
+// A plane with an image's block at (top, left) and zeros around it.
+struct PlaneShape {
+  int rows, cols, top, left;
+  constexpr int64_t row() const { return static_cast<int64_t>(cols) * kLanes; }
+  constexpr int64_t floats() const { return rows * row(); }
+  constexpr int64_t origin() const { return top * row() + static_cast<int64_t>(left) * kLanes; }
 };
 
-constexpr int64_t plane_floats(int rows, int cols) { return static_cast<int64_t>(rows) * cols * kLanes; }
+constexpr PlaneShape input_plane(const Conv2dProblem& p, int padding) { return {p.h + 2 * padding, p.w + 2 * padding, padding, padding}; }
 
-// Copies block c0.. of image [h, w, c] into the plane at (top, left), zeros elsewhere.
-inline void fill_plane(Plane plane, const float* image, int h, int w, int c, int c0, int top, int left) {
-  const int lanes = min_of(kLanes, c - c0);
-  zero_floats(plane.data, plane_floats(top, plane.cols));
-  zero_floats(plane.data + plane_floats(top + h, plane.cols), plane_floats(plane.rows - top - h, plane.cols));
+// The output's gradient with room for all taps that reach an input pixel.
+constexpr PlaneShape gradient_plane(const Conv2dProblem& p) {
+  const int lead = ((p.kernel - 1) * p.dilation - p.padding) / p.stride;
+  return {(p.h - 1 + p.padding) / p.stride + 1 + lead, (p.w - 1 + p.padding) / p.stride + 1 + lead, lead, lead};
+}
+
+// value(offset of a pixel within the block's h x w pixels) is a Vec.
+template <class Value>
+inline void fill_plane(float* plane, const PlaneShape& s, int h, int w, const Value& value) {
+  zero_floats(plane, s.top * s.row());
   for (int row = 0; row < h; ++row) {
-    float* dst = plane.data + plane_floats(top + row, plane.cols);
-    zero_floats(dst, plane_floats(1, left));
-    dst += plane_floats(1, left);
-    const float* src = image + (static_cast<int64_t>(row) * w) * c + c0;
-    if (lanes == kLanes) {
-      for (int col = 0; col < w; ++col) store(dst + col * kLanes, load(src + static_cast<int64_t>(col) * c));
-    } else {
-      for (int col = 0; col < w; ++col) store(dst + col * kLanes, load_part(src + static_cast<int64_t>(col) * c, lanes));
-    }
-    zero_floats(dst + plane_floats(1, w), plane_floats(1, plane.cols - left - w));
+    float* to = plane + (s.top + row) * s.row();
+    zero_floats(to, static_cast<int64_t>(s.left) * kLanes);
+    to += static_cast<int64_t>(s.left) * kLanes;
+    const int64_t from = static_cast<int64_t>(row) * w * kLanes;
+    for (int64_t at = 0; at < static_cast<int64_t>(w) * kLanes; at += kLanes) store(to + at, value(from + at));
+    zero_floats(to + static_cast<int64_t>(w) * kLanes, static_cast<int64_t>(s.cols - s.left - w) * kLanes);
   }
+  zero_floats(plane + (s.top + h) * s.row(), (s.rows - s.top - h) * s.row());
 }
 
-// ---- the inner product over taps
+// ---- taps
 
-// Lane l of the result is lane (l / W) W + J of x: input channel J of l's group.
-template <int W, int J>
-SKNET_INLINE Vec group_channel(Vec x) {
-  if constexpr (W == 1) {
-    return x;
-  } else {
-    IntVec index;
-    for (int lane = 0; lane < kLanes; ++lane) index[lane] = lane / W * W + J;
-    return shuffle(x, index);
-  }
-}
-
-// STEP: pixels between the inputs of neighbouring outputs, known at compile time so that a tile's addresses are one register and
-// constants; 0: `step` floats, known at run time.
-template <int W, int J, int T, int STEP>
-SKNET_INLINE void multiply_channel(Vec (&acc)[T], const float* x, int64_t step, const float* weights) {
-  const Vec wv = load(weights + J * kLanes);
-#pragma GCC unroll 16
-  for (int t = 0; t < T; ++t) {
-    const float* pixel = STEP > 0 ? x + t * STEP * kLanes : x + t * step;
-    if constexpr (W == kLanes) {
-      acc[t] += set1(pixel[J]) * wv;
-    } else {
-      acc[t] += group_channel<W, J>(load(pixel)) * wv;
-    }
-  }
-  if constexpr (J + 1 < W) multiply_channel<W, J + 1, T, STEP>(acc, x, step, weights);
-}
-
-// acc[t] += sum over taps and the block's channels; x: the first tap of the first pixel.
-template <int W, int T, int STEP>
-SKNET_INLINE void multiply_taps(Vec (&acc)[T], const float* x, int64_t row_stride, int64_t step, int kernel, int dilation,
-                                const float* weights) {
-  for (int kh = 0; kh < kernel; ++kh) {
-    for (int kw = 0; kw < kernel; ++kw) {
-      multiply_channel<W, 0, T, STEP>(acc, x + kh * dilation * row_stride + static_cast<int64_t>(kw) * dilation * kLanes, step, weights);
-      weights += W * kLanes;
-    }
-  }
-}
-
-#if defined(__AVX512F__)
-constexpr int kTiles[] = {14, 8, 7, 4, 2, 1};
-#else
-constexpr int kTiles[] = {8, 7, 4, 2, 1};
-#endif
-
-// Widest tile that divides `cols`; otherwise the widest that fits what is left.
-inline int next_tile(int cols, int left) {
-  for (const int t : kTiles) {
-    if (cols % t == 0 && t > 2) return t;
-  }
-  for (const int t : kTiles) {
-    if (t <= left) return t;
-  }
-  return 1;
-}
-
-// Calls f.template operator()<T>(col) for tiles that cover [0, cols).
-template <class F>
-inline void for_tiles(int cols, const F& f) {
-  for (int col = 0; col < cols;) {
-    const int t = next_tile(cols, cols - col);
-    switch (t) {
-#if defined(__AVX512F__)
-      case 14:
-        f.template operator()<14>(col);
-        break;
-#endif
-      case 8:
-        f.template operator()<8>(col);
-        break;
-      case 7:
-        f.template operator()<7>(col);
-        break;
-      case 4:
-        f.template operator()<4>(col);
-        break;
-      case 2:
-        f.template operator()<2>(col);
-        break;
-      default:
-        f.template operator()<1>(col);
-        break;
-    }
-    col += t;
-  }
-}
-
-// Calls f.template operator()<W>() with W = block_width(width).
-template <class F>
-inline void for_width(int width, const F& f) {
-  switch (block_width(width)) {
-    case 1:
-      f.template operator()<1>();
-      break;
-    case 2:
-      f.template operator()<2>();
-      break;
-#if defined(__AVX2__)
-    case 4:
-      f.template operator()<4>();
-      break;
-#endif
-#if defined(__AVX512F__)
-    case 8:
-      f.template operator()<8>();
-      break;
-#endif
-    default:
-      f.template operator()<kLanes>();
-      break;
-  }
-}
-
-// ---- weight gradient of one block: acc[tap][j] += sum over pixels of x's channel j times dy's lane
-
-// Taps handled together, so that TB * W accumulators fit the registers.
-template <int W>
-constexpr int tap_batch() {
-  return W == 1 ? 9 : W == 2 ? 6 : W == 4 ? (kLanes == 16 ? 3 : 2) : 1;
-}
-
-template <int W, int J>
-SKNET_INLINE void gradient_channel(Vec (&acc)[W], const float* x, Vec dy) {
-  if constexpr (W == kLanes) {
-    acc[J] += set1(x[J]) * dy;
-  } else {
-    acc[J] += group_channel<W, J>(load(x)) * dy;
-  }
-  if constexpr (J + 1 < W) gradient_channel<W, J + 1>(acc, x, dy);
-}
-
-// What a weight gradient runs over. x: a plane at its first tap for output (0, 0). dy: a plane at output (0, 0), with the floats between
-// its rows and between its pixels (more than kLanes where the plane is spread out by a stride).
-struct GradientPlanes {
-  const float* x;
-  int64_t x_row;
-  int stride, kernel, dilation;
-  const float* dy;
-  int64_t dy_row, dy_step;
-  int rows, cols;  // output
+// A regular grid of taps over one plane, with their weights.
+struct TapGrid {
+  const float* x;        // the first tap of the first output pixel
+  int rows, cols;        // taps
+  int64_t x_row, x_col;  // floats between them
+  int spacing;           // x_col in steps from output to output where neighbouring outputs share loads (1, 2), else 0
+  const float* weights;  // of the first tap
+  int64_t w_row, w_col;  // floats between taps' weights
+  int64_t next;          // floats from an output row's first tap to the next row's
 };
 
-// gradient: [taps][W][kLanes], added to.
-template <int W, int TB>
-SKNET_INLINE void gradient_batch(const GradientPlanes& p, int tap0, float* gradient) {
-  Vec acc[TB][W];
-#pragma GCC unroll 16
-  for (int b = 0; b < TB; ++b) {
-#pragma GCC unroll 16
-    for (int j = 0; j < W; ++j) acc[b][j] = Vec{};
+constexpr int kMostGrids = 2;  // of one plane
+
+// Forward taps over an input plane. At stride 2 and odd dilation even and odd taps are two grids. Returns how many.
+inline int forward_grids(const Conv2dProblem& p, const float* first, int64_t plane_row, const float* weights, TapGrid* grids) {
+  const int64_t tap = static_cast<int64_t>(block_width(planes_width_of(p))) * kLanes;
+  const int classes = p.stride == 2 && p.dilation % 2 == 1 && p.kernel > 1 ? 2 : 1;
+  const int apart = classes * p.dilation;  // pixels between a grid's taps
+  const int spacing = p.stride <= 2 && apart / p.stride <= 2 ? apart / p.stride : 0;
+  for (int i = 0; i < classes; ++i) {
+    grids[i] = {first + static_cast<int64_t>(i) * p.dilation * kLanes,
+                p.kernel,
+                ceil_div(p.kernel - i, classes),
+                p.dilation * plane_row,
+                static_cast<int64_t>(apart) * kLanes,
+                spacing,
+                weights + i * tap,
+                p.kernel * tap,
+                classes * tap,
+                p.stride * plane_row};
   }
-  int64_t offset[TB];
-  for (int b = 0; b < TB; ++b) {
-    const int tap = tap0 + b;
-    offset[b] = tap / p.kernel * p.dilation * p.x_row + static_cast<int64_t>(tap % p.kernel) * p.dilation * kLanes;
-  }
-  for (int row = 0; row < p.rows; ++row) {
-    const float* xr = p.x + static_cast<int64_t>(row) * p.stride * p.x_row;
-    const float* dr = p.dy + row * p.dy_row;
-    for (int col = 0; col < p.cols; ++col) {
-      const Vec d = load(dr + col * p.dy_step);
-      const float* xc = xr + static_cast<int64_t>(col) * p.stride * kLanes;
-#pragma GCC unroll 16
-      for (int b = 0; b < TB; ++b) gradient_channel<W, 0>(acc[b], xc + offset[b], d);
-    }
-  }
-#pragma GCC unroll 16
-  for (int b = 0; b < TB; ++b) {
-#pragma GCC unroll 16
-    for (int j = 0; j < W; ++j) {
-      float* g = gradient + (static_cast<int64_t>(tap0 + b) * W + j) * kLanes;
-      store(g, load(g) + acc[b][j]);
-    }
-  }
+  return classes;
 }
 
-template <int W>
-inline void gradient_taps(const GradientPlanes& p, float* gradient) {
-  constexpr int kBatch = tap_batch<W>();
-  const int taps = p.kernel * p.kernel;
-  int tap = 0;
-  for (; tap + kBatch <= taps; tap += kBatch) gradient_batch<W, kBatch>(p, tap, gradient);
-  for (; tap < taps; ++tap) gradient_batch<W, 1>(p, tap, gradient);
-}
-
-// ---- one row of output from several planes
-
-struct TapSource {
-  const float* x;      // first tap of the row's first pixel
-  int64_t row_stride;  // floats between plane rows
-  int64_t step;        // floats between output pixels' inputs
-  int kernel, dilation;
-  const float* weights;  // packed, of this plane's block
+// Taps of one dimension that reach the input pixels of one phase (pixel % stride), and where the first of them lies.
+struct PhaseTaps {
+  int first, step, count, at;
 };
-
-template <int W, int STEP, class Finish>
-SKNET_INLINE void convolve_row_step(const TapSource* sources, int count, int cols, const Finish& finish) {
-  for_tiles(cols, [&]<int T>(int col) {
-    Vec acc[T];
-#pragma GCC unroll 16
-    for (int t = 0; t < T; ++t) acc[t] = Vec{};
-    for (int i = 0; i < count; ++i) {
-      const TapSource& s = sources[i];
-      multiply_taps<W, T, STEP>(acc, s.x + col * s.step, s.row_stride, s.step, s.kernel, s.dilation, s.weights);
-    }
-    finish.template operator()<T>(col, acc);
-  });
+inline PhaseTaps phase_taps(const Conv2dProblem& p, int phase, int plane_lead) {
+  const int lead = (p.kernel - 1) * p.dilation - p.padding;
+  int step = 1;
+  while (step * p.dilation % p.stride != 0) ++step;
+  for (int tap = 0; tap < min_of(step, p.kernel); ++tap) {
+    const int at = phase - lead + tap * p.dilation;
+    if (at % p.stride == 0) return {tap, step, ceil_div(p.kernel - tap, step), at / p.stride + plane_lead};
+  }
+  return {0, step, 0, 0};
 }
 
-// finish<T>(col, acc) gets each tile's sums over all sources, which have their step in common.
-template <int W, class Finish>
-SKNET_INLINE void convolve_row(const TapSource* sources, int count, int cols, const Finish& finish) {
-  if (sources[0].step == kLanes) {
-    convolve_row_step<W, 1>(sources, count, cols, finish);
-  } else {
-    convolve_row_step<W, 0>(sources, count, cols, finish);
+// Backward taps over a gradient plane, for the input pixels (phase_row + i stride, phase_col + j stride): a stride is no spread out
+// plane but a convolution a phase, each with the taps that hit.
+inline TapGrid backward_grid(const Conv2dProblem& p, const float* plane, const float* weights, int phase_row, int phase_col) {
+  const PlaneShape shape = gradient_plane(p);
+  const int64_t tap = static_cast<int64_t>(block_width(planes_width_of(p))) * kLanes;
+  const PhaseTaps rows = phase_taps(p, phase_row, shape.top), cols = phase_taps(p, phase_col, shape.left);
+  const int apart = cols.step * p.dilation / p.stride;
+  return {plane + rows.at * shape.row() + static_cast<int64_t>(cols.at) * kLanes,
+          cols.count == 0 ? 0 : rows.count,
+          cols.count,
+          rows.step * p.dilation / p.stride * shape.row(),
+          static_cast<int64_t>(apart) * kLanes,
+          apart <= 2 ? apart : 0,
+          weights + (rows.first * p.kernel + cols.first) * tap,
+          rows.step * p.kernel * tap,
+          cols.step * tap,
+          shape.row()};
+}
+
+// Calls f(phase_row, phase_col) for the phases that the input has pixels of.
+template <class F>
+inline void for_phases(const Conv2dProblem& p, const F& f) {
+  for (int row = 0; row < min_of(p.stride, p.h); ++row) {
+    for (int col = 0; col < min_of(p.stride, p.w); ++col) f(row, col);
   }
 }
-
-// Stores a tile at y + col * c, the block's channels only.
-template <int T>
-SKNET_INLINE void store_pixels(const Vec (&acc)[T], float* y, int64_t c, int lanes, bool add) {
-#pragma GCC unroll 16
-  for (int t = 0; t < T; ++t) {
-    float* pixel = y + t * c;
-    store_part(pixel, add ? load_part(pixel, lanes) + acc[t] : acc[t], lanes);
-  }
-}
-
-// First input (or, backward, output) block that `block` reads.
-constexpr int first_block(int width, int block) { return width > kLanes ? block / group_blocks(width) * group_blocks(width) : block; }
-
-// Images are cut into chunks for weight gradients, so that chunks x blocks gives enough items: from the shape alone.
-constexpr int image_chunks(int n, int blocks) { return min_of(n, ceil_div(kMinItems, blocks)); }
-
-// The plane that backward_data reads: dy spread by the stride, with room for all taps. Output (0, 0) stands at (lead, lead).
-constexpr int backward_lead(const Conv2dProblem& p) { return (p.kernel - 1) * p.dilation - p.padding; }
-constexpr int backward_rows(const Conv2dProblem& p) { return p.h + (p.kernel - 1) * p.dilation; }
-constexpr int backward_cols(const Conv2dProblem& p) { return p.w + (p.kernel - 1) * p.dilation; }
 
 }  // namespace
 }  // namespace sknet::cpu

@@ -1,16 +1,14 @@
 // sk_split on the CPU. "planes": all branches from one copy of the input plane, statistics in the epilogue; backward builds du plane by
-// plane in L2 and takes dx and all dW from there (see planes.h). "composed": any shape, one convolution after the other.
+// plane in L2 and takes dx and all dW from there (planes.h). "composed": any shape, one convolution after the other.
 #include "ops/sk_split.h"
 
-#include "cpu/batch_stats.h"
 #include "cpu/kernels.h"
-#include "cpu/planes.h"
+#include "cpu/planes_gradient.h"
+#include "cpu/sk_split_composed.h"
 #include "cpu/sk_split_stats.h"
 
 namespace sknet::cpu {
 namespace {
-
-// ---------------------------------------------------------------------------------------------------- planes
 
 const char* split_planes_refuse(const SkSplitProblem& p) {
   for (int m = 0; m < p.branches; ++m) {
@@ -20,300 +18,329 @@ const char* split_planes_refuse(const SkSplitProblem& p) {
   return nullptr;
 }
 
-int width_of(const SkSplitProblem& p) { return p.conv[0].c / p.conv[0].groups; }
+// What follows from the problem for both directions.
+struct Split {
+  const Conv2dProblem& conv;
+  int width, blocks, gb, units;            // gb: blocks of a unit
+  int padding = 0;                         // the widest
+  int64_t packed[kMaxBranches + 1] = {};   // where a branch's weights start, [block] each, and the end
+  int64_t weights[kMaxBranches + 1] = {};  // the same within the gradients of one block
+  PlaneShape x;
 
-int widest_padding(const SkSplitProblem& p) {
-  int padding = 0;
-  for (int m = 0; m < p.branches; ++m) padding = max_of(padding, p.conv[m].padding);
-  return padding;
-}
+  explicit Split(const SkSplitProblem& p)
+      : conv(p.conv[0]), width(planes_width_of(conv)), blocks(blocks_of(conv.c)), gb(group_blocks(width)), units(blocks / gb) {
+    for (int m = 0; m < p.branches; ++m) {
+      padding = max_of(padding, p.conv[m].padding);
+      weights[m + 1] = weights[m] + packed_block_size(width, p.conv[m].kernel);
+      packed[m + 1] = weights[m + 1] * blocks;
+    }
+    x = input_plane(conv, padding);
+  }
 
-int64_t input_plane(const SkSplitProblem& p) {
-  const int pad = widest_padding(p);
-  return plane_floats(p.conv[0].h + 2 * pad, p.conv[0].w + 2 * pad);
-}
+  int64_t input_pixels() const { return static_cast<int64_t>(conv.h) * conv.w * kLanes; }
+  int64_t output_pixels() const { return static_cast<int64_t>(conv.oh) * conv.ow * kLanes; }
+  // First tap of branch m's first output in the input plane.
+  int64_t first_tap(const Conv2dProblem& branch) const { return (padding - branch.padding) * (x.row() + kLanes); }
+  // Packed weights that output block `block` of branch m gives to the unit's input block `part`.
+  int64_t weights_at(const Conv2dProblem& branch, int m, int block, int part) const {
+    return packed[m] + block * (weights[m + 1] - weights[m]) + part * packed_part_size(width, branch.kernel);
+  }
 
-// Offsets of the branches' packed weights; the last entry is the total.
-struct PackedOffsets {
-  int64_t at[kMaxBranches + 1];
+  // Copies a unit's blocks of image n, with their halo.
+  void fill_inputs(const void* x_memory, const Normalize& norm, int64_t n, int unit, float* planes) const {
+    for (int b = 0; b < gb; ++b) {
+      const int block = unit * gb + b;
+      const Elem* from = static_cast<const Elem*>(x_memory) + (n * blocks + block) * input_pixels();
+      float* to = planes + b * x.floats();
+      if (norm.scale == nullptr) {
+        fill_plane(to, x, conv.h, conv.w, [=](int64_t at) { return load(from + at); });
+      } else {
+        fill_plane(to, x, conv.h, conv.w,
+                   [=, at_block = normalize_at(norm, block * kLanes)](int64_t at) { return at_block(load(from + at)); });
+      }
+    }
+  }
 };
 
-PackedOffsets packed_offsets(const SkSplitProblem& p) {
-  PackedOffsets o{};
-  for (int m = 0; m < p.branches; ++m) o.at[m + 1] = o.at[m] + packed_planes_size(p.conv[m].c, width_of(p), p.conv[m].kernel);
-  return o;
-}
+size_t planes_packed(const SkSplitProblem& p) { return sizeof(float) * static_cast<size_t>(Split(p).packed[p.branches]); }
 
-void pack_branches(const SkSplitProblem& p, const float* const* weight, bool backward, float* packed, const Exec& exec) {
-  const int blocks = blocks_of(p.conv[0].c);
-  const PackedOffsets offsets = packed_offsets(p);
-  parallel_for(*exec.pool, static_cast<int64_t>(p.branches) * blocks, [&](int64_t item, int) {
-    const int m = static_cast<int>(item / blocks), block = static_cast<int>(item % blocks);
-    const int64_t size = (offsets.at[m + 1] - offsets.at[m]) / blocks;
-    pack_planes(p.conv[m], weight[m], backward, block, packed + offsets.at[m] + block * size);
+void pack_branches(const SkSplitProblem& p, const float* const* weight, bool backward, const Exec& exec) {
+  const Split s(p);
+  float* packed = reinterpret_cast<float*>(exec.packed);
+  parallel_for(*exec.pool, static_cast<int64_t>(p.branches) * s.blocks, [&](int64_t item, int) {
+    const int m = static_cast<int>(item / s.blocks), block = static_cast<int>(item % s.blocks);
+    pack_planes(p.conv[m], weight[m], backward, block, packed + s.weights_at(p.conv[m], m, block, 0));
   });
 }
 
-// Workspace: float64 sums [M][n][2][out], then packed weights.
-size_t sums_size(const SkSplitProblem& p) {
-  return 2 * static_cast<size_t>(p.branches) * static_cast<size_t>(p.conv[0].n) * static_cast<size_t>(blocks_of(p.conv[0].out) * kLanes);
-}
-size_t planes_forward_workspace(const SkSplitProblem& p) {
-  return sizeof(double) * sums_size(p) + sizeof(float) * static_cast<size_t>(packed_offsets(p).at[p.branches]);
-}
+// ---------------------------------------------------------------------------------------------------- forward
 
-size_t planes_forward_scratch(const SkSplitProblem& p) {
-  return sizeof(float) * static_cast<size_t>(group_blocks(width_of(p)) * input_plane(p));
-}
+// Sums of u and u^2 in float64. A row's are taken in float32 from a pixel of that row, where they are as exact as its numbers.
+struct RowStatistics {
+  WideSum sum, squares;
+  Vec pivot{}, row_sum{}, row_squares{};
 
-// Copies the input blocks that output block `block` reads.
-void fill_inputs(const SkSplitProblem& p, const float* x, int64_t n, int block, float* planes) {
-  const Conv2dProblem& conv = p.conv[0];
-  const int pad = widest_padding(p), width = width_of(p);
-  for (int ib = 0; ib < group_blocks(width); ++ib) {
-    const Plane plane{planes + ib * input_plane(p), conv.h + 2 * pad, conv.w + 2 * pad};
-    fill_plane(plane, x + n * conv.h * conv.w * conv.c, conv.h, conv.w, conv.c, (first_block(width, block) + ib) * kLanes, pad, pad);
-  }
-}
-
-template <int W>
-void planes_forward_width(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec, const float* packed, double* sums) {
-  const Conv2dProblem& conv = p.conv[0];
-  const int width = width_of(p), blocks = blocks_of(conv.c), gb = group_blocks(width), pad = widest_padding(p);
-  const int64_t row_stride = plane_floats(1, conv.w + 2 * pad);
-  const PackedOffsets offsets = packed_offsets(p);
-  parallel_for(*exec.pool, static_cast<int64_t>(conv.n) * blocks, [&](int64_t item, int thread) {
-    float* planes = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
-    const int64_t n = item / blocks;
-    const int block = static_cast<int>(item % blocks), c0 = block * kLanes, lanes = min_of(kLanes, conv.c - c0);
-    fill_inputs(p, a.x, n, block, planes);
-    for (int m = 0; m < p.branches; ++m) {
-      const Conv2dProblem& branch = p.conv[m];
-      const int64_t weights_block = (offsets.at[m + 1] - offsets.at[m]) / blocks, shift = (pad - branch.padding) * (row_stride + kLanes);
-      TapSource sources[64];
-      for (int ib = 0; ib < gb; ++ib) {
-        sources[ib] = {planes + ib * input_plane(p) + shift,
-                       row_stride,
-                       static_cast<int64_t>(branch.stride) * kLanes,
-                       branch.kernel,
-                       branch.dilation,
-                       packed + offsets.at[m] + block * weights_block + ib * (weights_block / gb)};
-      }
-      WideSum sum, squares;
-      for (int row = 0; row < branch.oh; ++row) {
-        float* y = a.u[m] + ((n * branch.oh + row) * branch.ow) * branch.c + c0;
-        Vec row_sum{}, row_squares{};
-        convolve_row<W>(sources, gb, branch.ow, [&]<int T>(int col, Vec(&acc)[T]) {
-#pragma GCC unroll 16
-          for (int t = 0; t < T; ++t) {
-            row_sum += acc[t];
-            row_squares += acc[t] * acc[t];
-          }
-          store_pixels(acc, y + static_cast<int64_t>(col) * branch.c, branch.c, lanes, false);
-        });
-        sum.add(row_sum);
-        squares.add(row_squares);
-        for (int ib = 0; ib < gb; ++ib) sources[ib].x += branch.stride * row_stride;
-      }
-      double* image = sums + ((m * static_cast<int64_t>(branch.n) + n) * blocks + block) * 2 * kLanes;
-      for (int lane = 0; lane < kLanes; ++lane) {
-        image[lane] = sum.lanes[lane];
-        image[kLanes + lane] = squares.lanes[lane];
-      }
+  SKNET_INLINE void add(int col, int count, const float* values) {
+    if (col == 0) pivot = load(values + (count - 1) * kLanes);
+    for (int t = 0; t < count; ++t) {
+      const Vec d = load(values + t * kLanes) - pivot;
+      row_sum += d;
+      row_squares += d * d;
     }
-  });
+  }
+  void end_row(int pixels) {
+    WideSum p, s, q;
+    p.add(pivot);
+    s.add(row_sum);
+    q.add(row_squares);
+    const double n = pixels;
+    sum.low += s.low + n * p.low;
+    sum.high += s.high + n * p.high;
+    squares.low += q.low + p.low * (2 * s.low + n * p.low);
+    squares.high += q.high + p.high * (2 * s.high + n * p.high);
+    row_sum = row_squares = Vec{};
+  }
+};
+
+// Workspace: float64 [M][n][block][sum, squares][kLanes].
+size_t planes_forward_workspace(const SkSplitProblem& p) {
+  return sizeof(double) * 2 * kLanes * static_cast<size_t>(static_cast<int64_t>(p.branches) * p.conv[0].n * blocks_of(p.conv[0].c));
 }
+size_t planes_forward_scratch(const SkSplitProblem& p) {
+  const Split s(p);
+  return sizeof(float) * static_cast<size_t>(s.gb * s.x.floats());
+}
+
+void pack_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec) { pack_branches(p, a.weight, false, exec); }
 
 void planes_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec) {
+  const Split s(p);
+  const TileSet tiles = tile_set(s.width, s.conv.stride);
+  const float* packed = reinterpret_cast<const float*>(exec.packed);
   double* sums = reinterpret_cast<double*>(exec.workspace);
-  float* packed = reinterpret_cast<float*>(sums + sums_size(p));
-  pack_branches(p, a.weight, false, packed, exec);
-  for_width(width_of(p), [&]<int W>() { planes_forward_width<W>(p, a, exec, packed, sums); });
-  if (a.running_mean[0] != nullptr) return set_running_statistics(p, a);
-  const Conv2dProblem& conv = p.conv[0];
-  const double rows = static_cast<double>(conv.n) * conv.oh * conv.ow;
-  parallel_for(*exec.pool, static_cast<int64_t>(p.branches) * conv.out, [&](int64_t item, int) {
-    const int m = static_cast<int>(item / conv.out), c = static_cast<int>(item % conv.out);
-    double sum = 0, squares = 0;
-    for (int n = 0; n < conv.n; ++n) {
-      const double* image = sums + ((m * static_cast<int64_t>(conv.n) + n) * blocks_of(conv.out) + c / kLanes) * 2 * kLanes + c % kLanes;
-      sum += image[0];
-      squares += image[kLanes];
-    }
-    const double deviations = squares - sum * sum / rows;
-    set_statistics(p, a, m, c, sum / rows, deviations > 0 ? deviations : 0 * deviations, rows);
-  });
-}
-
-// Workspace: du's coefficients, packed weights, gradients [block][chunk][branches' packed gradients of the block].
-size_t planes_backward_workspace(const SkSplitProblem& p) {
-  const int64_t packed = packed_offsets(p).at[p.branches];
-  return sizeof(float) * (du_coefficient_floats(p) + static_cast<size_t>(packed * (1 + image_chunks(p.conv[0].n, blocks_of(p.conv[0].c)))));
-}
-
-int64_t du_plane(const Conv2dProblem& p) { return plane_floats(backward_rows(p), backward_cols(p)); }
-
-size_t planes_backward_scratch(const SkSplitProblem& p) {
-  int64_t du = 0;
-  for (int m = 0; m < p.branches; ++m) du += du_plane(p.conv[m]);
-  return sizeof(float) * static_cast<size_t>(group_blocks(width_of(p)) * (input_plane(p) + du));
-}
-
-template <int W>
-void planes_backward_width(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec, const DuCoefficients& coefficients,
-                           const float* packed, float* gradients) {
-  const Conv2dProblem& conv = p.conv[0];
-  const int width = width_of(p), blocks = blocks_of(conv.c), gb = group_blocks(width), pad = widest_padding(p);
-  const int chunks = image_chunks(conv.n, blocks), per_chunk = ceil_div(conv.n, chunks);
-  const PackedOffsets offsets = packed_offsets(p);
-  const int64_t gradient_block = offsets.at[p.branches] / blocks, x_row = plane_floats(1, conv.w + 2 * pad);
-  parallel_for(*exec.pool, static_cast<int64_t>(chunks) * blocks, [&](int64_t item, int thread) {
-    float* x_planes = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
-    const int chunk = static_cast<int>(item / blocks), block = static_cast<int>(item % blocks), first = first_block(width, block);
-    const int c0 = block * kLanes, lanes = min_of(kLanes, conv.c - c0);
-    float* gradient = gradients + (static_cast<int64_t>(block) * chunks + chunk) * gradient_block;
-    zero_floats(gradient, gradient_block);
-    for (int64_t n = static_cast<int64_t>(chunk) * per_chunk; n < min_of<int64_t>(conv.n, (chunk + 1) * static_cast<int64_t>(per_chunk));
-         ++n) {
-      fill_inputs(p, a.x, n, block, x_planes);
-      TapSource sources[64];
-      float* plane = x_planes + gb * input_plane(p);
-      for (int m = 0; m < p.branches; ++m) {
-        const Conv2dProblem& branch = p.conv[m];
-        const int lead = backward_lead(branch), cols = backward_cols(branch), stride = branch.stride;
-        const int64_t weights_block = (offsets.at[m + 1] - offsets.at[m]) / blocks, weights_part = weights_block / gb;
-        for (int ib = 0; ib < gb; ++ib, plane += du_plane(branch)) {
-          zero_floats(plane, du_plane(branch));
-          float* origin = plane + plane_floats(lead, cols) + static_cast<int64_t>(lead) * kLanes;
-          make_du(p, a, coefficients, m, n, (first + ib) * kLanes, [&](int pixel, Vec du) {
-            store(origin + plane_floats(pixel / branch.ow * stride, cols) + static_cast<int64_t>(pixel % branch.ow) * stride * kLanes, du);
-          });
-          sources[m * gb + ib] = {plane,         plane_floats(1, cols), kLanes,
-                                  branch.kernel, branch.dilation,       packed + offsets.at[m] + block * weights_block + ib * weights_part};
-          if (first + ib != block) continue;
-          const int64_t shift = (pad - branch.padding) * (x_row + kLanes);
-          for (int xb = 0; xb < gb; ++xb) {
-            const GradientPlanes g{x_planes + xb * input_plane(p) + shift,
-                                   x_row,
-                                   stride,
-                                   branch.kernel,
-                                   branch.dilation,
-                                   origin,
-                                   plane_floats(stride, cols),
-                                   static_cast<int64_t>(stride) * kLanes,
-                                   branch.oh,
-                                   branch.ow};
-            gradient_taps<W>(g, gradient + offsets.at[m] / blocks + xb * weights_part);
-          }
+  const int64_t images = s.conv.n;
+  // A unit's images follow each other, so that its weights stay in cache.
+  parallel_for(*exec.pool, images * s.units, [&](int64_t item, int thread) {
+    float* planes = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
+    const int unit = static_cast<int>(item / images);
+    const int64_t n = item % images;
+    s.fill_inputs(a.x, a.x_norm, n, unit, planes);
+    for (int m = 0; m < p.branches; ++m) {
+      const Conv2dProblem& branch = p.conv[m];
+      const bool training = a.statistics[m].gamma != nullptr;
+      for (int block = unit * s.gb; block < (unit + 1) * s.gb; ++block) {
+        TapGrid grids[kMostGrids * kWidest / kLanes];
+        int count = 0;
+        for (int part = 0; part < s.gb; ++part) {
+          count += forward_grids(branch, planes + part * s.x.floats() + s.first_tap(branch), s.x.row(),
+                                 packed + s.weights_at(branch, m, block, part), grids + count);
         }
-      }
-      if (a.dx == nullptr) continue;
-      for (int row = 0; row < conv.h; ++row) {
-        float* dx = a.dx + ((n * conv.h + row) * conv.w) * conv.c + c0;
-        convolve_row<W>(sources, p.branches * gb, conv.w, [&]<int T>(int col, Vec(&acc)[T]) {
-          store_pixels(acc, dx + static_cast<int64_t>(col) * conv.c, conv.c, lanes, a.accumulate);
-        });
-        for (int i = 0; i < p.branches * gb; ++i) sources[i].x += sources[i].row_stride;
+        RowStatistics statistics;
+        Elem* u = static_cast<Elem*>(a.u[m]) + (n * s.blocks + block) * s.output_pixels();
+        for (int row = 0; row < branch.oh; ++row, u += static_cast<int64_t>(branch.ow) * kLanes) {
+          convolve_row(tiles, grids, count, branch.ow, [&](int col, int pixels, const float* values) {
+            for (int t = 0; t < pixels; ++t) store(u + static_cast<int64_t>(col + t) * kLanes, load(values + t * kLanes));
+            if (training) statistics.add(col, pixels, values);
+          });
+          if (training) statistics.end_row(branch.ow);
+          for (int i = 0; i < count; ++i) grids[i].x += grids[i].next;
+        }
+        double* to = sums + ((m * images + n) * s.blocks + block) * 2 * kLanes;
+        statistics.sum.store_to(to);
+        statistics.squares.store_to(to + kLanes);
       }
     }
   });
-  parallel_for(*exec.pool, blocks, [&](int64_t block, int) {
-    float* sum = gradients + block * chunks * gradient_block;
-    for (int chunk = 1; chunk < chunks; ++chunk) {
-      for (int64_t i = 0; i < gradient_block; ++i) sum[i] += sum[chunk * gradient_block + i];
+  const double rows = static_cast<double>(images) * s.conv.oh * s.conv.ow;
+  parallel_for(*exec.pool, static_cast<int64_t>(p.branches) * s.blocks, [&](int64_t item, int) {
+    const int m = static_cast<int>(item / s.blocks), block = static_cast<int>(item % s.blocks);
+    if (a.statistics[m].gamma == nullptr) return;
+    for (int lane = 0; lane < kLanes; ++lane) {
+      double sum = 0, squares = 0;
+      for (int64_t n = 0; n < images; ++n) {
+        const double* from = sums + ((m * images + n) * s.blocks + block) * 2 * kLanes + lane;
+        sum += from[0];
+        squares += from[kLanes];
+      }
+      const double deviations = squares - sum * sum / rows;
+      set_statistics(a.statistics[m], block * kLanes + lane, s.conv.out, sum / rows, deviations > 0 ? deviations : 0 * deviations, rows);
     }
-    for (int m = 0; m < p.branches; ++m) unpack_planes(p.conv[m], sum + offsets.at[m] / blocks, static_cast<int>(block), a.dweight[m]);
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- backward
+
+// Workspace: du's coefficients, gradients [block][chunk][packed gradients of the block], and where the gradient is closed float64
+// [block][chunk][dz, dz (u - mean)][kLanes].
+struct BackwardMemory {
+  int chunks, per_chunk;
+  int64_t coefficients, gradients, sums;  // floats
+  explicit BackwardMemory(const SkSplitProblem& p, const Split& s)
+      : chunks(image_chunks(s.conv.n, s.units)),
+        per_chunk(ceil_div(s.conv.n, chunks)),
+        coefficients((du_coefficient_floats(p) + 15) / 16 * 16),
+        gradients(chunks * (s.packed[p.branches] + 15) / 16 * 16),
+        sums(p.close ? 4 * static_cast<int64_t>(s.blocks) * chunks * kLanes : 0) {}
+};
+
+size_t planes_backward_workspace(const SkSplitProblem& p) {
+  const BackwardMemory m(p, Split(p));
+  return sizeof(float) * static_cast<size_t>(m.coefficients + m.gradients + m.sums);
+}
+size_t planes_backward_scratch(const SkSplitProblem& p) {
+  const Split s(p);
+  int64_t plane = s.x.floats();
+  for (int m = 0; m < p.branches; ++m) plane += gradient_plane(p.conv[m]).floats();
+  return sizeof(float) * static_cast<size_t>(s.gb * plane);
+}
+
+void pack_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec) { pack_branches(p, a.weight, true, exec); }
+
+// What happens to dx of one image's block.
+struct WriteDx {
+  Elem* dx;
+  const Elem *add, *u, *output;  // or null
+  NormCloseVec close{};
+  WideSum sum, dot;
+
+  WriteDx(const SkSplitBackwardArgs& a, int64_t at, int block) : dx(static_cast<Elem*>(a.dx) + at) {
+    const auto of = [&](const void* memory) { return memory == nullptr ? nullptr : static_cast<const Elem*>(memory) + at; };
+    u = of(a.close.u);
+    add = of(u == nullptr ? a.add : a.close.add);
+    output = of(a.close.output);
+    if (u != nullptr) close = norm_close_at(a.close, block * kLanes);
+  }
+  // Pixels `step` apart from `at`.
+  void tile(int64_t at, int64_t step, int pixels, const float* values) {
+    Vec tile_sum{}, tile_dot{};
+    for (int t = 0; t < pixels; ++t, at += step) {
+      Vec v = load(values + t * kLanes);
+      if (add != nullptr) v += load(add + at);
+      if (u != nullptr) {
+        const Vec uv = load(u + at);
+        v = close.gate(v, uv, output == nullptr ? Vec{} : load(output + at));
+        tile_sum += v;
+        tile_dot += v * (uv - close.mean);
+      }
+      store(dx + at, v);
+    }
+    if (u == nullptr) return;
+    sum.add(tile_sum);
+    dot.add(tile_dot);
+  }
+};
+
+// One image of one unit, with du in planes.
+struct DuPlanes {
+  const float* plane[kMaxBranches];  // [block of the unit] each
+  PlaneShape shape[kMaxBranches];
+};
+
+void unit_dx(const SkSplitProblem& p, const Split& s, const TileSet& tiles, const float* packed, const DuPlanes& du, int block,
+             WriteDx& write) {
+  const Conv2dProblem& conv = s.conv;
+  const int stride = conv.stride;
+  for_phases(conv, [&](int phase_row, int phase_col) {
+    TapGrid grids[kMaxBranches * kWidest / kLanes];
+    int count = 0;
+    for (int m = 0; m < p.branches; ++m) {
+      for (int part = 0; part < s.gb; ++part) {
+        const TapGrid grid = backward_grid(p.conv[m], du.plane[m] + part * du.shape[m].floats(),
+                                           packed + s.weights_at(p.conv[m], m, block, part), phase_row, phase_col);
+        if (grid.rows > 0) grids[count++] = grid;
+      }
+    }
+    for (int row = phase_row; row < conv.h; row += stride) {
+      convolve_row(tiles, grids, count, ceil_div(conv.w - phase_col, stride), [&](int col, int pixels, const float* values) {
+        const int64_t pixel = static_cast<int64_t>(row) * conv.w + phase_col + col * stride;
+        write.tile(pixel * kLanes, static_cast<int64_t>(stride) * kLanes, pixels, values);
+      });
+      for (int i = 0; i < count; ++i) grids[i].x += grids[i].next;
+    }
   });
 }
 
 void planes_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec) {
-  float* memory = reinterpret_cast<float*>(exec.workspace);
-  const DuCoefficients coefficients = du_coefficients_at(p, memory);
-  float* packed = memory + du_coefficient_floats(p);
-  float* gradients = packed + packed_offsets(p).at[p.branches];
-  close_batch_norm(p, a, coefficients, *exec.pool);
-  pack_branches(p, a.weight, true, packed, exec);
-  for_width(width_of(p), [&]<int W>() { planes_backward_width<W>(p, a, exec, coefficients, packed, gradients); });
-}
-
-// ---------------------------------------------------------------------------------------------------- composed
-
-size_t align64(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-size_t composed_forward_workspace(const SkSplitProblem& p) {
-  size_t bytes = batch_stats_workspace(static_cast<int64_t>(p.conv[0].n) * p.conv[0].oh * p.conv[0].ow, p.conv[0].out);
-  for (int m = 0; m < p.branches; ++m) bytes = max_of(bytes, SKNET_ISA::conv2d_forward_gemm.workspace(p.conv[m]));
-  return bytes;
-}
-
-size_t composed_forward_scratch(const SkSplitProblem& p) { return SKNET_ISA::conv2d_forward_gemm.scratch(p.conv[0]); }
-
-void composed_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec) {
-  const bool training = a.running_mean[0] == nullptr;
-  for (int m = 0; m < p.branches; ++m) {
-    const Conv2dProblem& conv = p.conv[m];
-    SKNET_ISA::conv2d_forward_gemm.run(conv, {a.x, a.weight[m], nullptr, a.u[m]}, exec);
-    if (!training) continue;
-    const int64_t rows = static_cast<int64_t>(conv.n) * conv.oh * conv.ow;
-    batch_stats(*exec.pool, a.u[m], rows, conv.out, reinterpret_cast<float*>(exec.workspace),
-                [&](int c, double mean, double squares) { set_statistics(p, a, m, c, mean, squares, static_cast<double>(rows)); });
-  }
-  if (!training) set_running_statistics(p, a);
-}
-
-// Workspace: du's coefficients, du of one branch, the convolutions' own workspace.
-size_t composed_du_bytes(const SkSplitProblem& p) {
-  return align64(sizeof(float) * du_coefficient_floats(p)) +
-         align64(sizeof(float) * static_cast<size_t>(p.conv[0].n) * static_cast<size_t>(p.conv[0].oh * p.conv[0].ow * p.conv[0].out));
-}
-
-size_t composed_backward_workspace(const SkSplitProblem& p) {
-  size_t bytes = 0;
-  for (int m = 0; m < p.branches; ++m) {
-    bytes = max_of(bytes, max_of(SKNET_ISA::conv2d_backward_data_gemm.workspace(p.conv[m]),
-                                 SKNET_ISA::conv2d_backward_weight_gemm.workspace(p.conv[m])));
-  }
-  return composed_du_bytes(p) + bytes;
-}
-
-size_t composed_backward_scratch(const SkSplitProblem& p) {
-  return max_of(SKNET_ISA::conv2d_backward_data_gemm.scratch(p.conv[0]), SKNET_ISA::conv2d_backward_weight_gemm.scratch(p.conv[0]));
-}
-
-void composed_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec) {
-  const DuCoefficients coefficients = du_coefficients_at(p, reinterpret_cast<float*>(exec.workspace));
-  float* du = reinterpret_cast<float*>(exec.workspace + align64(sizeof(float) * du_coefficient_floats(p)));
-  Exec inner = exec;
-  inner.workspace += composed_du_bytes(p);
-  close_batch_norm(p, a, coefficients, *exec.pool);
-  for (int m = 0; m < p.branches; ++m) {
-    const Conv2dProblem& conv = p.conv[m];
-    const int blocks = blocks_of(conv.out);
-    parallel_for(*exec.pool, static_cast<int64_t>(conv.n) * blocks, [&](int64_t item, int) {
-      const int64_t n = item / blocks;
-      const int c0 = static_cast<int>(item % blocks) * kLanes, lanes = min_of(kLanes, conv.out - c0);
-      float* image = du + n * conv.oh * conv.ow * conv.out + c0;
-      make_du(p, a, coefficients, m, n, c0,
-              [&](int pixel, Vec v) { store_part(image + static_cast<int64_t>(pixel) * conv.out, v, lanes); });
-    });
-    if (a.dx != nullptr) {
-      SKNET_ISA::conv2d_backward_data_gemm.run(conv, {du, a.weight[m], a.dx, a.accumulate || m > 0}, inner);
+  const Split s(p);
+  const BackwardMemory memory(p, s);
+  const TileSet tiles = tile_set(s.width, 1);
+  const float* packed = reinterpret_cast<const float*>(exec.packed);
+  float* workspace = reinterpret_cast<float*>(exec.workspace);
+  const DuCoefficients coefficients = du_coefficients_at(p, workspace);
+  float* gradients = workspace + memory.coefficients;
+  const bool closes = a.dx != nullptr && a.close.u != nullptr;
+  double* sums = reinterpret_cast<double*>(gradients + memory.gradients);
+  const int chunks = memory.chunks;
+  const int64_t gradient_block = s.weights[p.branches];
+  close_branches(p, a, coefficients, *exec.pool);
+  parallel_for(*exec.pool, static_cast<int64_t>(chunks) * s.units, [&](int64_t item, int thread) {
+    float* x_planes = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
+    const int chunk = static_cast<int>(item % chunks), unit = static_cast<int>(item / chunks), block0 = unit * s.gb;
+    const auto gradient_of = [&](int block) { return gradients + (static_cast<int64_t>(block) * chunks + chunk) * gradient_block; };
+    const auto sums_of = [&](int block) { return sums + (static_cast<int64_t>(block) * chunks + chunk) * 2 * kLanes; };
+    for (int block = block0; block < block0 + s.gb; ++block) {
+      zero_floats(gradient_of(block), gradient_block);
+      for (int i = 0; closes && i < 2 * kLanes; ++i) sums_of(block)[i] = 0;
     }
-    SKNET_ISA::conv2d_backward_weight_gemm.run(conv, {a.x, du, a.dweight[m], nullptr}, inner);
-  }
+    for (int n = chunk * memory.per_chunk; n < min_of(s.conv.n, (chunk + 1) * memory.per_chunk); ++n) {
+      s.fill_inputs(a.x, a.x_norm, n, unit, x_planes);
+      DuPlanes du;
+      float* plane = x_planes + s.gb * s.x.floats();
+      for (int m = 0; m < p.branches; ++m) {
+        const Conv2dProblem& branch = p.conv[m];
+        const PlaneShape& shape = du.shape[m] = gradient_plane(branch);
+        du.plane[m] = plane;
+        for (int b = 0; b < s.gb; ++b, plane += shape.floats()) {
+          fill_plane(plane, shape, branch.oh, branch.ow, make_du_at(p, a, coefficients, m, n, block0 + b));
+          for (int part = 0; part < s.gb; ++part) {
+            const float* x = x_planes + part * s.x.floats() + s.first_tap(branch);
+            const GradientPlanes g{x,           s.x.row(), branch.stride, branch.kernel,         branch.dilation, plane + shape.origin(),
+                                   shape.row(), branch.oh, branch.ow,     shape.cols - branch.ow};
+            gradient_taps(s.width, g, gradient_of(block0 + b) + s.weights[m] + part * packed_part_size(s.width, branch.kernel));
+          }
+        }
+      }
+      if (a.dx == nullptr) continue;
+      for (int block = block0; block < block0 + s.gb; ++block) {
+        WriteDx write(a, (static_cast<int64_t>(n) * s.blocks + block) * s.input_pixels(), block);
+        unit_dx(p, s, tiles, packed, du, block, write);
+        if (!closes) continue;
+        double image[2 * kLanes];
+        write.sum.store_to(image);
+        write.dot.store_to(image + kLanes);
+        for (int i = 0; i < 2 * kLanes; ++i) sums_of(block)[i] += image[i];
+      }
+    }
+  });
+  parallel_for(*exec.pool, s.blocks, [&](int64_t item, int) {
+    const int block = static_cast<int>(item);
+    const float* gradient = sum_chunks(gradients + block * chunks * gradient_block, chunks, gradient_block);
+    for (int m = 0; m < p.branches; ++m) unpack_planes(p.conv[m], gradient + s.weights[m], block, a.dweight[m]);
+    if (!closes) return;
+    for (int lane = 0; lane < kLanes; ++lane) {
+      double sum = 0, dot = 0;
+      for (int chunk = 0; chunk < chunks; ++chunk) {
+        const double* from = sums + (static_cast<int64_t>(block) * chunks + chunk) * 2 * kLanes + lane;
+        sum += from[0];
+        dot += from[kLanes];
+      }
+      set_close(a.close, block * kLanes + lane, s.conv.c, sum, dot, static_cast<double>(s.conv.n) * s.conv.h * s.conv.w);
+    }
+  });
 }
 
 }  // namespace
 
 namespace SKNET_ISA {
 
-const SkSplitForward sk_split_forward_planes{"planes", split_planes_refuse, planes_forward_workspace, planes_forward_scratch,
-                                             planes_forward};
-const SkSplitForward sk_split_forward_composed{"composed", nullptr, composed_forward_workspace, composed_forward_scratch, composed_forward};
-const SkSplitBackward sk_split_backward_planes{"planes", split_planes_refuse, planes_backward_workspace, planes_backward_scratch,
-                                               planes_backward};
-const SkSplitBackward sk_split_backward_composed{"composed", nullptr, composed_backward_workspace, composed_backward_scratch,
-                                                 composed_backward};
+const SkSplitForward sk_split_forward_planes{
+    "planes", split_planes_refuse, planes_forward_workspace, planes_forward_scratch, planes_forward, planes_packed, pack_forward};
+const SkSplitForward sk_split_forward_composed{"composed", composed_forward_refuse, composed_forward_workspace, composed_forward_scratch,
+                                               composed_forward};
+const SkSplitBackward sk_split_backward_planes{
+    "planes", split_planes_refuse, planes_backward_workspace, planes_backward_scratch, planes_backward, planes_packed, pack_backward};
+const SkSplitBackward sk_split_backward_composed{"composed", composed_backward_refuse, composed_backward_workspace,
+                                                 composed_backward_scratch, composed_backward};
 
 }  // namespace SKNET_ISA
 }  // namespace sknet::cpu

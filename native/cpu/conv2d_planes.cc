@@ -1,0 +1,204 @@
+// conv2d on the CPU, candidate "planes": grouped and depthwise convolutions (planes.h).
+#include "core/thread_pool.h"
+#include "cpu/kernels.h"
+#include "cpu/planes_gradient.h"
+#include "ops/conv2d.h"
+
+namespace sknet::cpu {
+namespace {
+
+const char* refuse(const Conv2dProblem& p) {
+  const Conv2dFusion& f = p.fusion;
+  if (f.x_rows || f.x_norm || f.statistics || f.y_norm || f.dy_norm || f.close) return "fused";
+  return planes_refuse(p);
+}
+
+struct Shape {
+  int width, blocks, gb, units;  // gb: blocks of a unit
+  int64_t part, weights;         // packed weights of an input block of a block, of a block
+  explicit Shape(const Conv2dProblem& p)
+      : width(planes_width_of(p)),
+        blocks(blocks_of(p.c)),
+        gb(group_blocks(width)),
+        units(blocks / gb),
+        part(packed_part_size(width, p.kernel)),
+        weights(packed_block_size(width, p.kernel)) {}
+};
+
+size_t packed(const Conv2dProblem& p) { return sizeof(float) * static_cast<size_t>(packed_planes_size(p)); }
+
+void pack(const Conv2dProblem& p, const float* weight, bool backward, const Exec& exec) {
+  const Shape s(p);
+  float* to = reinterpret_cast<float*>(exec.packed);
+  parallel_for(*exec.pool, s.blocks,
+               [&](int64_t block, int) { pack_planes(p, weight, backward, static_cast<int>(block), to + block * s.weights); });
+}
+void pack_forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) { pack(p, a.weight, false, exec); }
+void pack_backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) { pack(p, a.weight, true, exec); }
+
+float* scratch_of(const Exec& exec, int thread) { return reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride); }
+
+// Copies the blocks of a unit of image n with their halo.
+void fill_unit(const void* memory, const Shape& s, const PlaneShape& plane, int h, int w, int64_t n, int unit, float* planes) {
+  for (int b = 0; b < s.gb; ++b) {
+    const Elem* from = static_cast<const Elem*>(memory) + (n * s.blocks + unit * s.gb + b) * h * w * kLanes;
+    fill_plane(planes + b * plane.floats(), plane, h, w, [=](int64_t at) { return load(from + at); });
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------- forward
+
+size_t forward_scratch(const Conv2dProblem& p) {
+  return sizeof(float) * static_cast<size_t>(Shape(p).gb * input_plane(p, p.padding).floats());
+}
+
+void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
+  const Shape s(p);
+  const PlaneShape x = input_plane(p, p.padding);
+  const TileSet tiles = tile_set(s.width, p.stride);
+  const float* packed = reinterpret_cast<const float*>(exec.packed);
+  parallel_for(*exec.pool, static_cast<int64_t>(p.n) * s.units, [&](int64_t item, int thread) {
+    float* planes = scratch_of(exec, thread);
+    const int unit = static_cast<int>(item / p.n);
+    const int64_t n = item % p.n;
+    fill_unit(a.x, s, x, p.h, p.w, n, unit, planes);
+    for (int block = unit * s.gb; block < (unit + 1) * s.gb; ++block) {
+      TapGrid grids[kMostGrids * kWidest / kLanes];
+      int count = 0;
+      for (int part = 0; part < s.gb; ++part) {
+        count += forward_grids(p, planes + part * x.floats(), x.row(), packed + block * s.weights + part * s.part, grids + count);
+      }
+      const Vec bias = a.bias == nullptr ? Vec{} : load(a.bias + block * kLanes);
+      Elem* y = static_cast<Elem*>(a.y) + (n * s.blocks + block) * p.oh * p.ow * kLanes;
+      for (int row = 0; row < p.oh; ++row, y += static_cast<int64_t>(p.ow) * kLanes) {
+        convolve_row(tiles, grids, count, p.ow, [&](int col, int pixels, const float* values) {
+          for (int t = 0; t < pixels; ++t) store(y + static_cast<int64_t>(col + t) * kLanes, load(values + t * kLanes) + bias);
+        });
+        for (int i = 0; i < count; ++i) grids[i].x += grids[i].next;
+      }
+    }
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- backward_data
+
+size_t backward_data_scratch(const Conv2dProblem& p) {
+  return sizeof(float) * static_cast<size_t>(Shape(p).gb * gradient_plane(p).floats());
+}
+
+void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
+  const Shape s(p);
+  const PlaneShape dy = gradient_plane(p);
+  const TileSet tiles = tile_set(s.width, 1);
+  const float* packed = reinterpret_cast<const float*>(exec.packed);
+  parallel_for(*exec.pool, static_cast<int64_t>(p.n) * s.units, [&](int64_t item, int thread) {
+    float* planes = scratch_of(exec, thread);
+    const int unit = static_cast<int>(item / p.n);
+    const int64_t n = item % p.n;
+    fill_unit(a.dy, s, dy, p.oh, p.ow, n, unit, planes);
+    for (int block = unit * s.gb; block < (unit + 1) * s.gb; ++block) {
+      const int64_t image = (n * s.blocks + block) * p.h * p.w * kLanes;
+      Elem* dx = static_cast<Elem*>(a.dx) + image;
+      const Elem* add = a.add == nullptr ? nullptr : static_cast<const Elem*>(a.add) + image;
+      for_phases(p, [&](int phase_row, int phase_col) {
+        TapGrid grids[kWidest / kLanes];
+        int count = 0;
+        for (int part = 0; part < s.gb; ++part) {
+          const TapGrid grid =
+              backward_grid(p, planes + part * dy.floats(), packed + block * s.weights + part * s.part, phase_row, phase_col);
+          if (grid.rows > 0) grids[count++] = grid;
+        }
+        for (int row = phase_row; row < p.h; row += p.stride) {
+          convolve_row(tiles, grids, count, ceil_div(p.w - phase_col, p.stride), [&](int col, int pixels, const float* values) {
+            int64_t at = (static_cast<int64_t>(row) * p.w + phase_col + col * p.stride) * kLanes;
+            for (int t = 0; t < pixels; ++t, at += p.stride * kLanes) {
+              const Vec v = load(values + t * kLanes);
+              store(dx + at, add == nullptr ? v : load(add + at) + v);
+            }
+          });
+          for (int i = 0; i < count; ++i) grids[i].x += grids[i].next;
+        }
+      });
+    }
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- backward_weight
+
+// Gradients [block][chunk][packed gradients of the block].
+size_t backward_weight_workspace(const Conv2dProblem& p) { return packed(p) * static_cast<size_t>(image_chunks(p.n, Shape(p).units)); }
+
+size_t backward_weight_scratch(const Conv2dProblem& p) {
+  return sizeof(float) * static_cast<size_t>(Shape(p).gb * (input_plane(p, p.padding).floats() + gradient_plane(p).floats()));
+}
+
+// dbias[o] = sum of dy over images and pixels.
+void bias_gradient(const Conv2dProblem& p, const Elem* dy, float* dbias, const Exec& exec) {
+  const int blocks = blocks_of(p.out);
+  parallel_for(*exec.pool, blocks, [&](int64_t block, int) {
+    WideSum total;
+    for (int n = 0; n < p.n; ++n) {
+      for (int row = 0; row < p.oh; ++row) {
+        const Elem* from = dy + (((n * blocks + block) * p.oh + row) * p.ow) * kLanes;
+        Vec sum{};
+        for (int col = 0; col < p.ow; ++col) sum += load(from + static_cast<int64_t>(col) * kLanes);
+        total.add(sum);
+      }
+    }
+    double sums[kLanes];
+    total.store_to(sums);
+    for (int lane = 0; lane < min_of(kLanes, p.out - static_cast<int>(block) * kLanes); ++lane) {
+      dbias[block * kLanes + lane] = static_cast<float>(sums[lane]);
+    }
+  });
+}
+
+void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
+  const Shape s(p);
+  const PlaneShape x = input_plane(p, p.padding), dy = gradient_plane(p);
+  const int chunks = image_chunks(p.n, s.units), per_chunk = ceil_div(p.n, chunks);
+  float* gradients = reinterpret_cast<float*>(exec.workspace);
+  parallel_for(*exec.pool, static_cast<int64_t>(chunks) * s.units, [&](int64_t item, int thread) {
+    float* x_planes = scratch_of(exec, thread);
+    float* dy_planes = x_planes + s.gb * x.floats();
+    const int chunk = static_cast<int>(item % chunks), unit = static_cast<int>(item / chunks);
+    const auto gradient_of = [&](int b) { return gradients + (static_cast<int64_t>(unit * s.gb + b) * chunks + chunk) * s.weights; };
+    for (int b = 0; b < s.gb; ++b) zero_floats(gradient_of(b), s.weights);
+    for (int n = chunk * per_chunk; n < min_of(p.n, (chunk + 1) * per_chunk); ++n) {
+      fill_unit(a.x, s, x, p.h, p.w, n, unit, x_planes);
+      fill_unit(a.dy, s, dy, p.oh, p.ow, n, unit, dy_planes);
+      for (int b = 0; b < s.gb; ++b) {
+        for (int part = 0; part < s.gb; ++part) {
+          const GradientPlanes g{x_planes + part * x.floats(),
+                                 x.row(),
+                                 p.stride,
+                                 p.kernel,
+                                 p.dilation,
+                                 dy_planes + b * dy.floats() + dy.origin(),
+                                 dy.row(),
+                                 p.oh,
+                                 p.ow,
+                                 dy.cols - p.ow};
+          gradient_taps(s.width, g, gradient_of(b) + part * s.part);
+        }
+      }
+    }
+  });
+  parallel_for(*exec.pool, s.blocks, [&](int64_t block, int) {
+    unpack_planes(p, sum_chunks(gradients + block * chunks * s.weights, chunks, s.weights), static_cast<int>(block), a.dweight);
+  });
+  if (a.dbias != nullptr) bias_gradient(p, static_cast<const Elem*>(a.dy), a.dbias, exec);
+}
+
+}  // namespace
+
+namespace SKNET_ISA {
+
+const Conv2dForward conv2d_forward_planes{"planes", refuse, nullptr, forward_scratch, forward, packed, pack_forward};
+const Conv2dBackwardData conv2d_backward_data_planes{"planes",      refuse, nullptr,           backward_data_scratch,
+                                                     backward_data, packed, pack_backward_data};
+const Conv2dBackwardWeight conv2d_backward_weight_planes{"planes", refuse, backward_weight_workspace, backward_weight_scratch,
+                                                         backward_weight};
+
+}  // namespace SKNET_ISA
+}  // namespace sknet::cpu

@@ -1,0 +1,155 @@
+// The inner product of planes.h: a tile of neighbouring output pixels in registers, all taps of all planes added to it.
+#pragma once
+
+#include "cpu/planes.h"
+
+namespace sknet::cpu {
+namespace {
+
+// Lane l of the result is lane (l / W) W + J of x: input channel J of l's group.
+template <int W, int J>
+SKNET_INLINE Vec group_channel(Vec x) {
+  if constexpr (W == 1) {
+    return x;
+  } else {
+    IntVec index;
+    for (int lane = 0; lane < kLanes; ++lane) index[lane] = lane / W * W + J;
+    return shuffle(x, index);
+  }
+}
+
+// acc[t] += sum over K taps, SPACING outputs apart, of channel(pixel) times the tap's weights: each pixel is loaded once for all of them.
+template <int T, int K, int SPACING, class Channel>
+SKNET_INLINE void multiply_pixels(Vec (&acc)[T], const float* weights, int64_t w_col, const Channel& channel) {
+  Vec w[K];
+#pragma GCC unroll 4
+  for (int k = 0; k < K; ++k) w[k] = load(weights + k * w_col);
+#pragma GCC unroll 32
+  for (int q = 0; q < T + (K - 1) * SPACING; ++q) {
+    const Vec v = channel(q);
+#pragma GCC unroll 4
+    for (int k = 0; k < K; ++k) {
+      const int t = q - k * SPACING;
+      if (t >= 0 && t < T) acc[t] += v * w[k];
+    }
+  }
+}
+
+// STEP: pixels between the inputs of neighbouring outputs, known at compile time so that a tile's addresses are one register and
+// constants; 0: `step` floats, known at run time.
+template <int W, int J, int T, int STEP, int K, int SPACING>
+SKNET_INLINE void multiply_channels(Vec (&acc)[T], const float* x, int64_t step, const float* weights, int64_t w_col) {
+  const auto pixel = [=](int q) { return STEP > 0 ? x + q * STEP * kLanes : x + q * step; };
+  if constexpr (W == kLanes) {
+    for (int j = 0; j < kLanes; ++j) {
+      multiply_pixels<T, K, SPACING>(acc, weights + j * kLanes, w_col, [=](int q) { return set1(pixel(q)[j]); });
+    }
+  } else {
+    multiply_pixels<T, K, SPACING>(acc, weights + J * kLanes, w_col, [=](int q) { return group_channel<W, J>(load(pixel(q))); });
+    if constexpr (J + 1 < W) multiply_channels<W, J + 1, T, STEP, K, SPACING>(acc, x, step, weights, w_col);
+  }
+}
+
+template <int W, int T, int STEP>
+SKNET_INLINE void multiply_row(Vec (&acc)[T], const TapGrid& g, const float* x, int64_t step, const float* w) {
+  int left = g.cols;
+  const auto take = [&](int taps) {
+    left -= taps;
+    x += taps * g.x_col;
+    w += taps * g.w_col;
+  };
+  if constexpr (STEP > 0) {
+    if (g.spacing == 1) {
+      for (; left >= 3; take(3)) multiply_channels<W, 0, T, STEP, 3, 1>(acc, x, step, w, g.w_col);
+      if (left == 2) {
+        multiply_channels<W, 0, T, STEP, 2, 1>(acc, x, step, w, g.w_col);
+        return;
+      }
+    } else if (STEP == 1 && g.spacing == 2) {
+      for (; left >= 3; take(3)) multiply_channels<W, 0, T, STEP, 3, 2>(acc, x, step, w, g.w_col);
+    }
+  }
+  for (; left > 0; take(1)) multiply_channels<W, 0, T, STEP, 1, 1>(acc, x, step, w, g.w_col);
+}
+
+// values: [T][kLanes]. `at`: floats from a grid's first output pixel to the tile's.
+using ConvolveTile = void (*)(const TapGrid* grids, int count, int64_t at, int64_t step, float* values);
+
+template <int W, int T, int STEP>
+[[gnu::noinline]] void convolve_tile(const TapGrid* grids, int count, int64_t at, int64_t step, float* values) {
+  Vec acc[T];
+#pragma GCC unroll 16
+  for (int t = 0; t < T; ++t) acc[t] = Vec{};
+  for (int i = 0; i < count; ++i) {
+    const TapGrid& g = grids[i];
+    const float *x = g.x + at, *w = g.weights;
+    for (int row = 0; row < g.rows; ++row, x += g.x_row, w += g.w_row) multiply_row<W, T, STEP>(acc, g, x, step, w);
+  }
+#pragma GCC unroll 16
+  for (int t = 0; t < T; ++t) store(values + t * kLanes, acc[t]);
+}
+
+// ---- tiles of a row
+
+#if defined(__AVX512F__)
+constexpr int kTiles[] = {14, 8, 7, 4, 2, 1};
+#else
+constexpr int kTiles[] = {8, 7, 4, 2, 1};
+#endif
+constexpr int kTileSizes = sizeof(kTiles) / sizeof(kTiles[0]);
+
+// The kernels of one group width and step, by kTiles.
+struct TileSet {
+  int64_t step;
+  ConvolveTile tile[kTileSizes];
+};
+
+template <int W, int STEP, int I = 0>
+inline void fill_tile_set(TileSet& set) {
+  set.tile[I] = convolve_tile<W, kTiles[I], STEP>;
+  if constexpr (I + 1 < kTileSizes) fill_tile_set<W, STEP, I + 1>(set);
+}
+
+// Calls f.template operator()<W>() with W = block_width(width).
+template <class F>
+inline void for_width(int width, const F& f) {
+  const int w = block_width(width);
+  if (w == 1) return f.template operator()<1>();
+  if (w == 2) return f.template operator()<2>();
+  if constexpr (kLanes > 4) {
+    if (w == 4) return f.template operator()<4>();
+  }
+  if constexpr (kLanes > 8) {
+    if (w == 8) return f.template operator()<8>();
+  }
+  f.template operator()<kLanes>();
+}
+
+inline TileSet tile_set(int width, int step) {
+  TileSet set{static_cast<int64_t>(step) * kLanes, {}};
+  for_width(width, [&]<int W>() {
+    if (step == 1) return fill_tile_set<W, 1>(set);
+    if (step == 2) return fill_tile_set<W, 2>(set);
+    fill_tile_set<W, 0>(set);
+  });
+  return set;
+}
+
+// One row of `cols` output pixels: finish(col, count, values) gets each tile's sums over all grids. The widest tile that divides the row,
+// otherwise the widest that fits what is left.
+template <class Finish>
+inline void convolve_row(const TileSet& set, const TapGrid* grids, int count, int cols, const Finish& finish) {
+  alignas(64) float values[kTiles[0] * kLanes];
+  int tile = 0;
+  while (cols % kTiles[tile] != 0) ++tile;
+  const bool even = kTiles[tile] > 2;
+  if (!even) tile = 0;
+  for (int col = 0; col < cols; col += kTiles[tile]) {
+    while (kTiles[tile] > cols - col) ++tile;
+    set.tile[tile](grids, count, col * set.step, set.step, values);
+    finish(col, kTiles[tile], static_cast<const float*>(values));
+  }
+}
+
+}  // namespace
+}  // namespace sknet::cpu
