@@ -4,7 +4,8 @@
 // of a lane's group is a permutation of the block's vector, so the vector units stay full at 1, 2, 4, 8 channels a group.
 #pragma once
 
-#include "cpu/simd.h"
+#include "cpu/norm.h"
+#include "cpu/tiles.h"
 #include "ops/conv2d.h"
 
 namespace sknet::cpu {
@@ -14,6 +15,8 @@ namespace {
 constexpr bool planes_width(int width) { return width <= kLanes ? width > 0 && kLanes % width == 0 : width % kLanes == 0; }
 
 inline const char* planes_refuse(const Conv2dProblem& p) {
+  const Conv2dFusion& f = p.fusion;
+  if (f.x_rows || f.x_norm || f.statistics || f.y_norm || f.dy_norm || f.close) return "does nothing for its neighbours";
   if (p.c != p.out) return "input and output channels differ";
   if (p.groups == 1) return "not grouped";
   if (!planes_width(p.c / p.groups)) return "channels a group neither divide nor are a multiple of the vector";
@@ -80,23 +83,26 @@ struct Plane {
 
 constexpr int64_t plane_floats(int rows, int cols) { return static_cast<int64_t>(rows) * cols * kLanes; }
 
-// Copies block c0.. of image [h, w, c] into the plane at (top, left), zeros elsewhere.
-inline void fill_plane(Plane plane, const float* image, int h, int w, int c, int c0, int top, int left) {
-  const int lanes = min_of(kLanes, c - c0);
+// Copies an image's block [h, w, kLanes] into the plane at (top, left), zeros elsewhere; value(x) is what becomes of a pixel.
+template <class F>
+inline void fill_plane(Plane plane, const Elem* block, int h, int w, int top, int left, const F& value) {
   zero_floats(plane.data, plane_floats(top, plane.cols));
   zero_floats(plane.data + plane_floats(top + h, plane.cols), plane_floats(plane.rows - top - h, plane.cols));
   for (int row = 0; row < h; ++row) {
     float* dst = plane.data + plane_floats(top + row, plane.cols);
     zero_floats(dst, plane_floats(1, left));
     dst += plane_floats(1, left);
-    const float* src = image + (static_cast<int64_t>(row) * w) * c + c0;
-    if (lanes == kLanes) {
-      for (int col = 0; col < w; ++col) store(dst + col * kLanes, load(src + static_cast<int64_t>(col) * c));
-    } else {
-      for (int col = 0; col < w; ++col) store(dst + col * kLanes, load_part(src + static_cast<int64_t>(col) * c, lanes));
-    }
+    for (int col = 0; col < w; ++col, block += kLanes) store(dst + col * kLanes, value(load(block)));
     zero_floats(dst + plane_floats(1, w), plane_floats(1, plane.cols - left - w));
   }
+}
+inline void fill_plane(Plane plane, const Elem* block, int h, int w, int top, int left) {
+  fill_plane(plane, block, h, w, top, left, [](Vec v) { return v; });
+}
+
+// Where image n's block lies in blocked memory of `channels` channels.
+inline int64_t block_offset(int64_t n, int block, int channels, int64_t hw) {
+  return (n * ceil_div(channels, kLanes) + block) * hw * kLanes;
 }
 
 // ---- the inner product over taps
@@ -322,14 +328,11 @@ SKNET_INLINE void convolve_row(const TapSource* sources, int count, int cols, co
   }
 }
 
-// Stores a tile at y + col * c, the block's channels only.
+// y[t] = acc[t] + add[t]; a null add: nothing.
 template <int T>
-SKNET_INLINE void store_pixels(const Vec (&acc)[T], float* y, int64_t c, int lanes, bool add) {
+SKNET_INLINE void store_pixels(const Vec (&acc)[T], Elem* y, const Elem* add) {
 #pragma GCC unroll 16
-  for (int t = 0; t < T; ++t) {
-    float* pixel = y + t * c;
-    store_part(pixel, add ? load_part(pixel, lanes) + acc[t] : acc[t], lanes);
-  }
+  for (int t = 0; t < T; ++t) store(y + t * kLanes, add == nullptr ? acc[t] : acc[t] + load(add + t * kLanes));
 }
 
 // First input (or, backward, output) block that `block` reads.

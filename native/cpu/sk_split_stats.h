@@ -1,54 +1,33 @@
-// What both forms of sk_split share: from batch statistics to scale and shift, and backward from the unit's sums to the coefficients
-// of du. Nothing here depends on how the convolutions are done.
+// What both forms of sk_split share: backward from the unit's sums to the coefficients of du, and du itself. Nothing here depends on how
+// the convolutions are done.
 #pragma once
-
-#include <cmath>
 
 #include "core/exec.h"
 #include "core/thread_pool.h"
-#include "cpu/simd.h"
+#include "cpu/norm.h"
+#include "ops/layout.h"
 #include "ops/sk_split.h"
 
 namespace sknet::cpu {
 namespace {
 
-// Statistics of branch m, channel c, from float64 mean and sum of squared deviations over `rows`.
-inline void set_statistics(const SkSplitProblem& p, const SkSplitForwardArgs& a, int m, int c, double mean, double squares, double rows) {
-  const int at = m * p.conv[0].out + c;
-  const double invstd = 1.0 / std::sqrt(squares / rows + p.eps);
-  a.mean[at] = a.batch_mean[m][c] = static_cast<float>(mean);
-  a.invstd[at] = static_cast<float>(invstd);
-  a.batch_var[m][c] = static_cast<float>(squares / (rows - 1));
-  a.scale[at] = static_cast<float>(a.gamma[m][c] * invstd);
-  // With the scale as it was rounded, so that z is exact at the mean.
-  a.shift[at] = static_cast<float>(a.beta[m][c] - mean * a.scale[at]);
-}
-
-inline void set_running_statistics(const SkSplitProblem& p, const SkSplitForwardArgs& a) {
-  for (int m = 0; m < p.branches; ++m) {
-    for (int c = 0; c < p.conv[m].out; ++c) {
-      const int at = m * p.conv[m].out + c;
-      a.scale[at] = a.gamma[m][c] / std::sqrt(a.running_var[m][c] + p.eps);
-      a.shift[at] = a.beta[m][c] - a.running_mean[m][c] * a.scale[at];
-    }
-  }
-}
-
 // du = gain dz + slope (u - mean) - offset, dz = z > 0 ? attention dv + ds / hw : 0
 // (BN's backward with dbeta = sum dz, dgamma = sum dz xhat: gain = gamma invstd, slope = -gain invstd dgamma / rows, offset = gain dbeta /
 // rows).
 struct DuCoefficients {
-  float* gain;  // [M, out] each
+  float* gain;  // [M, C] each
   float* slope;
   float* offset;
 };
 
+inline int64_t padded_out(const SkSplitProblem& p) { return padded_channels(p.conv[0].out, kLanes); }
+
 inline size_t du_coefficient_floats(const SkSplitProblem& p) {
-  return 3 * static_cast<size_t>(p.branches) * static_cast<size_t>(p.conv[0].out);
+  return 3 * static_cast<size_t>(p.branches) * static_cast<size_t>(padded_out(p));
 }
 
 inline DuCoefficients du_coefficients_at(const SkSplitProblem& p, float* memory) {
-  const int64_t size = static_cast<int64_t>(p.branches) * p.conv[0].out;
+  const int64_t size = p.branches * padded_out(p);
   return {memory, memory + size, memory + 2 * size};
 }
 
@@ -56,11 +35,15 @@ inline DuCoefficients du_coefficients_at(const SkSplitProblem& p, float* memory)
 // with u gives dz u, hence dz xhat = (dz u - mean dz) invstd.
 inline void close_batch_norm(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const DuCoefficients& du, ThreadPool& pool) {
   const Conv2dProblem& conv = p.conv[0];
-  const int c = conv.out;
+  const int c = static_cast<int>(padded_out(p));
   const double hw = static_cast<double>(conv.oh) * conv.ow, rows = hw * conv.n;
   parallel_for(pool, static_cast<int64_t>(p.branches) * c, [&](int64_t at, int) {
     const int m = static_cast<int>(at / c), ch = static_cast<int>(at % c);
-    const double mean = a.mean[at], invstd = a.invstd[at];
+    if (ch >= conv.out) {
+      du.gain[at] = du.slope[at] = du.offset[at] = 0;
+      return;
+    }
+    const double mean = a.mean[m][ch], invstd = a.invstd[m][ch];
     double sum = 0, dot = 0;
     for (int n = 0; n < conv.n; ++n) {
       const int64_t i = (static_cast<int64_t>(m) * conv.n + n) * c + ch;
@@ -83,23 +66,31 @@ inline void close_batch_norm(const SkSplitProblem& p, const SkSplitBackwardArgs&
   });
 }
 
-// du of one image's block of channels: one vector a pixel, handed to put(pixel, du).
-template <class Put>
-inline void make_du(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const DuCoefficients& du, int m, int64_t n, int c0,
-                    const Put& put) {
-  const Conv2dProblem& conv = p.conv[m];
-  const int c = conv.out, lanes = min_of(kLanes, c - c0), hw = conv.oh * conv.ow;
-  const int64_t at = static_cast<int64_t>(m) * c + c0, image = (static_cast<int64_t>(m) * conv.n + n) * c + c0;
-  const Vec scale = load_part(a.scale + at, lanes), shift = load_part(a.shift + at, lanes), mean = load_part(a.mean + at, lanes);
-  const Vec gain = load_part(du.gain + at, lanes), slope = load_part(du.slope + at, lanes), offset = load_part(du.offset + at, lanes);
-  const Vec weight = a.attention == nullptr ? set1(1) : load_part(a.attention + image, lanes);
-  const Vec ds = a.ds == nullptr ? Vec{} : load_part(a.ds + n * c + c0, lanes) / static_cast<float>(hw);
-  for (int pixel = 0; pixel < hw; ++pixel) {
-    const int64_t i = (n * hw + pixel) * c + c0;
-    const Vec u = load_part(a.u[m] + i, lanes);
-    const Vec dz = where_positive(scale * u + shift, weight * load_part(a.dv + i, lanes) + ds);
-    put(pixel, gain * dz + slope * (u - mean) - offset);
+// du of one image's block of channels, ready for pixels.
+struct DuVec {
+  Vec scale, shift, mean, gain, slope, offset, weight, ds;
+  SKNET_INLINE Vec operator()(Vec u, Vec dv) const {
+    return gain * where_positive(scale * u + shift, weight * dv + ds) + (slope * (u - mean) - offset);
   }
+};
+
+inline DuVec du_at(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const DuCoefficients& du, int m, int64_t n, int block) {
+  const Conv2dProblem& conv = p.conv[m];
+  const int64_t c = padded_out(p), c0 = static_cast<int64_t>(block) * kLanes, at = m * c + c0;
+  DuVec v{load(a.scale[m] + c0),
+          load(a.shift[m] + c0),
+          load(a.mean[m] + c0),
+          load(du.gain + at),
+          load(du.slope + at),
+          load(du.offset + at),
+          set1(1),
+          Vec{}};
+  if (a.attention != nullptr) v.weight = load(a.attention + (static_cast<int64_t>(m) * conv.n + n) * c + c0);
+  if (a.ds != nullptr) {
+    const double hw = static_cast<double>(conv.oh) * conv.ow;
+    for (int lane = 0; lane < kLanes; ++lane) v.ds[lane] = static_cast<float>(a.ds[n * c + c0 + lane] / hw);
+  }
+  return v;
 }
 
 }  // namespace
