@@ -102,7 +102,7 @@ describe('golden training', () => {
 })
 
 /** Golden numbers hold as long as every kink was taken on the exact side; each step by itself holds against the reference anyway. */
-async function fiveSteps(c: TrainCase, isa: Isa, plan: Plan, stored: ReadonlyMap<string, Tensor> | undefined): Promise<void> {
+async function fiveSteps(c: TrainCase, isa: Isa, plan: Plan, stored: ReadonlyMap<string, Tensor> | null): Promise<void> {
   if (stored) {
     const block = new (native().Plan)({ ...planOptions(c, isa), mode: 'block' })
     block.copyFrom(plan, 'value')
