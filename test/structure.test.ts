@@ -15,6 +15,7 @@ const mirror: MirrorLists = {
   notOps: ['candidate', 'layout', 'normalize', 'registry'],
   families: { pointwise: ['relu', 'sigmoid', 'add'] },
   helpers: {
+    'test/reference/bf16.ts': 'rounds tensors as bfloat16 stores them',
     'test/reference/gradients.test.ts': 'checks the references themselves by finite differences',
     'test/reference/layer-run.ts': 'runs one layer of a model spec on the references',
     'test/reference/layer-tensors.ts': "names a layer's tensors",
@@ -28,7 +29,7 @@ const mirror: MirrorLists = {
 
 /** Sources that may use another op's candidate, and why. */
 const composed: Record<string, string> = {
-  'native/cpu/sk_split.cc': 'its last candidate is M separate convolutions, run by conv2d',
+  'native/cpu/sk_split_composed.h': 'it is M separate convolutions, run by conv2d',
 }
 
 /** Files over 500 lines, and why. */

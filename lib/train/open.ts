@@ -85,7 +85,8 @@ async function openUnlocked(
   try {
     const plan = trainPlan(model, options, size)
     plans.push(plan)
-    const validation = setup === null ? null : { ...setup, plan: inferencePlan(model, setup.transform.height, setup.batchSize, threads, options.precision) }
+    const validation =
+      setup === null ? null : { ...setup, plan: inferencePlan(model, setup.transform.height, setup.batchSize, threads, options.precision) }
     if (validation !== null) plans.push(validation.plan)
     checkMemory(
       plans.map((p) => callNative(() => p.memory())),

@@ -54,7 +54,10 @@ plan::OptimizerSpec optimizer_spec(const Options& o) {
 Precision precision_of(const std::string& name) {
   if (name == "fp32") return Precision::kFp32;
   if (name == "bf16") return Precision::kBf16;
-  throw Error("ERR_SKNET_OPTION", "precision: unknown '" + name + "'").with_option("precision").with_got(name).with_expected("fp32 or bf16");
+  throw Error("ERR_SKNET_OPTION", "precision: unknown '" + name + "'")
+      .with_option("precision")
+      .with_got(name)
+      .with_expected("fp32 or bf16");
 }
 
 }  // namespace

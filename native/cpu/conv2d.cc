@@ -376,8 +376,8 @@ void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, 
 namespace SKNET_ISA {
 
 const Conv2dForward conv2d_forward_gemm{"gemm", refuse, forward_workspace, forward_scratch, forward, forward_packed, pack_forward};
-const Conv2dBackwardData conv2d_backward_data_gemm{
-    "gemm", refuse_backward_data, backward_data_workspace, backward_data_scratch, backward_data, backward_data_packed, pack_backward_data};
+const Conv2dBackwardData conv2d_backward_data_gemm{"gemm",        refuse_backward_data, backward_data_workspace, backward_data_scratch,
+                                                   backward_data, backward_data_packed, pack_backward_data};
 const Conv2dBackwardWeight conv2d_backward_weight_gemm{"gemm", refuse, backward_weight_workspace, backward_weight_scratch, backward_weight};
 
 }  // namespace SKNET_ISA

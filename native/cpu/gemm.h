@@ -277,8 +277,8 @@ SKNET_INLINE void reduce_tile(const Operand* x, const Operand* dy, int64_t dy_st
   }
 }
 
-// partial: reduce_workspace() bytes, filled with `chunks` weight gradients [pair of output blocks][k][kPairLanes] whose sum in chunk order is
-// dw. Sources as in gemm_pixels, with fill_blocks(image, pixel, count, first block, blocks, dst) for a part of the blocks.
+// partial: reduce_workspace() bytes, filled with `chunks` weight gradients [pair of output blocks][k][kPairLanes] whose sum in chunk order
+// is dw. Sources as in gemm_pixels, with fill_blocks(image, pixel, count, first block, blocks, dst) for a part of the blocks.
 template <class Source, class Gradient>
 inline void gemm_reduce(const Exec& exec, const ReducePlan& p, int out, float* partial, const Source& source, const Gradient& gradient) {
   const int64_t pair_floats = static_cast<int64_t>(p.blocks) * kLanes * kPairLanes;

@@ -135,7 +135,8 @@ SKNET_INLINE Vec load_dot(const Operand* p) {
   return v;
 }
 SKNET_INLINE Vec multiply_dot(Vec sum, Vec a, Vec b) {
-  return reinterpret_cast<Vec>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));
+  return reinterpret_cast<Vec>(
+      _mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));
 }
 #else
 using Operand = float;

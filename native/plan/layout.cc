@@ -49,7 +49,8 @@ void block_as(ThreadPool& pool, const float* rows, int n, int64_t hw, int c, int
 template <class Elem, class Convert>
 void rows_from(ThreadPool& pool, const float* blocked, int n, int64_t hw, int c, int block, float* rows, const Convert& convert) {
   visit(
-      pool, rows, reinterpret_cast<const Elem*>(blocked), n, hw, c, block, [&](float& row, Elem elem) { row = convert(elem); }, [](Elem) {});
+      pool, rows, reinterpret_cast<const Elem*>(blocked), n, hw, c, block, [&](float& row, Elem elem) { row = convert(elem); },
+      [](Elem) {});
 }
 
 }  // namespace

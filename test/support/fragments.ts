@@ -24,8 +24,9 @@ export const sk = (name: string, width: number, stride = 1) => [
   l.skUnit(`${name}.b`, `${name}.a.relu`, width, l.dilatedBranches(2, 4), null, stride),
 ]
 const grouped = (name: string, width: number, stride = 1) => [
-  ...convNormRelu(`${name}.g`, `${name}.a.relu`, width, { kernel: 3, padding: 1, groups: 4, stride }),
-  l.relu(`${name}.b`, `${name}.g.relu`),
+  l.conv2d(`${name}.g`, `${name}.a.relu`, width, { kernel: 3, padding: 1, groups: 4, stride }),
+  l.batchNorm(`${name}.g.bn`, `${name}.g`),
+  l.relu(`${name}.b`, `${name}.g.bn`),
 ]
 const shortcut = (name: string, from: string, out: number, stride: number) => [
   l.conv2d(`${name}.down`, from, out, { stride }),
@@ -72,10 +73,10 @@ export const bottleneckCases: LayerCase[] = [
   ),
   fragment(
     'strided grouped bottlenecks',
-    [3, 8, 7, 12],
+    [2, 6, 5, 8],
     [
-      ...block('one', 'input', 8, 20, grouped('one', 8, 2), shortcut('one', 'input', 20, 2)),
-      ...block('two', 'one', 8, 20, grouped('two', 8), null),
+      ...block('one', 'input', 8, 12, grouped('one', 8, 2), shortcut('one', 'input', 12, 2)),
+      ...block('two', 'one', 8, 12, grouped('two', 8), null),
     ],
   ),
   fragment(

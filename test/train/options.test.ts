@@ -39,7 +39,6 @@ const refused: [string, unknown, RegExp?][] = [
   ['seed', 1n],
   ['precision', 'fp16'],
   ['precision', 32],
-  ['precision', 'bf16', /not in this version/],
   ['threads', 0],
   ['threads', -2],
   ['threads', 1e9],
