@@ -39,13 +39,22 @@ SKNET_INLINE void multiply_pixels(Vec (&acc)[T], const float* weights, int64_t w
 // constants; 0: `step` floats, known at run time.
 template <int W, int J, int T, int STEP, int K, int SPACING>
 SKNET_INLINE void multiply_channels(Vec (&acc)[T], const float* x, int64_t step, const float* weights, int64_t w_col) {
-  const auto pixel = [=](int q) { return STEP > 0 ? x + q * STEP * kLanes : x + q * step; };
+  const auto pixel = [&x, step](int q) { return STEP > 0 ? x + q * STEP * kLanes : x + q * step; };
   if constexpr (W == kLanes) {
     for (int j = 0; j < kLanes; ++j) {
-      multiply_pixels<T, K, SPACING>(acc, weights + j * kLanes, w_col, [=](int q) { return set1(pixel(q)[j]); });
+      multiply_pixels<T, K, SPACING>(acc, weights + j * kLanes, w_col, [&](int q) { return set1(pixel(q)[j]); });
+    }
+  } else if constexpr (W == 8) {
+    constexpr int32_t kFirst[16] = {0, 0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8};
+    IntVec index;
+    __builtin_memcpy(&index, kFirst, sizeof(index));
+    for (int j = 0; j < W; ++j, index += 1) {
+      asm("" : "+r"(x));
+      multiply_pixels<T, K, SPACING>(acc, weights + j * kLanes, w_col, [&](int q) { return shuffle(load(pixel(q)), index); });
     }
   } else {
-    multiply_pixels<T, K, SPACING>(acc, weights + J * kLanes, w_col, [=](int q) { return group_channel<W, J>(load(pixel(q))); });
+    asm("" : "+r"(x));
+    multiply_pixels<T, K, SPACING>(acc, weights + J * kLanes, w_col, [&](int q) { return group_channel<W, J>(load(pixel(q))); });
     if constexpr (J + 1 < W) multiply_channels<W, J + 1, T, STEP, K, SPACING>(acc, x, step, weights, w_col);
   }
 }

@@ -5,6 +5,7 @@
 #include "cpu/kernels.h"
 #include "cpu/planes_gradient.h"
 #include "cpu/sk_split_composed.h"
+#include "cpu/sk_split_planes.h"
 #include "cpu/sk_split_stats.h"
 
 namespace sknet::cpu {
@@ -18,50 +19,6 @@ const char* split_planes_refuse(const SkSplitProblem& p) {
   return nullptr;
 }
 
-// What follows from the problem for both directions.
-struct Split {
-  const Conv2dProblem& conv;
-  int width, blocks, gb, units;            // gb: blocks of a unit
-  int padding = 0;                         // the widest
-  int64_t packed[kMaxBranches + 1] = {};   // where a branch's weights start, [block] each, and the end
-  int64_t weights[kMaxBranches + 1] = {};  // the same within the gradients of one block
-  PlaneShape x;
-
-  explicit Split(const SkSplitProblem& p)
-      : conv(p.conv[0]), width(planes_width_of(conv)), blocks(blocks_of(conv.c)), gb(group_blocks(width)), units(blocks / gb) {
-    for (int m = 0; m < p.branches; ++m) {
-      padding = max_of(padding, p.conv[m].padding);
-      weights[m + 1] = weights[m] + packed_block_size(width, p.conv[m].kernel);
-      packed[m + 1] = weights[m + 1] * blocks;
-    }
-    x = input_plane(conv, padding);
-  }
-
-  int64_t input_pixels() const { return static_cast<int64_t>(conv.h) * conv.w * kLanes; }
-  int64_t output_pixels() const { return static_cast<int64_t>(conv.oh) * conv.ow * kLanes; }
-  // First tap of branch m's first output in the input plane.
-  int64_t first_tap(const Conv2dProblem& branch) const { return (padding - branch.padding) * (x.row() + kLanes); }
-  // Packed weights that output block `block` of branch m gives to the unit's input block `part`.
-  int64_t weights_at(const Conv2dProblem& branch, int m, int block, int part) const {
-    return packed[m] + block * (weights[m + 1] - weights[m]) + part * packed_part_size(width, branch.kernel);
-  }
-
-  // Copies a unit's blocks of image n, with their halo.
-  void fill_inputs(const void* x_memory, const Normalize& norm, int64_t n, int unit, float* planes) const {
-    for (int b = 0; b < gb; ++b) {
-      const int block = unit * gb + b;
-      const Elem* from = static_cast<const Elem*>(x_memory) + (n * blocks + block) * input_pixels();
-      float* to = planes + b * x.floats();
-      if (norm.scale == nullptr) {
-        fill_plane(to, x, conv.h, conv.w, [=](int64_t at) { return load(from + at); });
-      } else {
-        fill_plane(to, x, conv.h, conv.w,
-                   [=, at_block = normalize_at(norm, block * kLanes)](int64_t at) { return at_block(load(from + at)); });
-      }
-    }
-  }
-};
-
 size_t planes_packed(const SkSplitProblem& p) { return sizeof(float) * static_cast<size_t>(Split(p).packed[p.branches]); }
 
 void pack_branches(const SkSplitProblem& p, const float* const* weight, bool backward, const Exec& exec) {
@@ -74,33 +31,6 @@ void pack_branches(const SkSplitProblem& p, const float* const* weight, bool bac
 }
 
 // ---------------------------------------------------------------------------------------------------- forward
-
-// Sums of u and u^2 in float64. A row's are taken in float32 from a pixel of that row, where they are as exact as its numbers.
-struct RowStatistics {
-  WideSum sum, squares;
-  Vec pivot{}, row_sum{}, row_squares{};
-
-  SKNET_INLINE void add(int col, int count, const float* values) {
-    if (col == 0) pivot = load(values + (count - 1) * kLanes);
-    for (int t = 0; t < count; ++t) {
-      const Vec d = load(values + t * kLanes) - pivot;
-      row_sum += d;
-      row_squares += d * d;
-    }
-  }
-  void end_row(int pixels) {
-    WideSum p, s, q;
-    p.add(pivot);
-    s.add(row_sum);
-    q.add(row_squares);
-    const double n = pixels;
-    sum.low += s.low + n * p.low;
-    sum.high += s.high + n * p.high;
-    squares.low += q.low + p.low * (2 * s.low + n * p.low);
-    squares.high += q.high + p.high * (2 * s.high + n * p.high);
-    row_sum = row_squares = Vec{};
-  }
-};
 
 // Workspace: float64 [M][n][block][sum, squares][kLanes].
 size_t planes_forward_workspace(const SkSplitProblem& p) {
@@ -135,11 +65,17 @@ void planes_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const 
           count += forward_grids(branch, planes + part * s.x.floats() + s.first_tap(branch), s.x.row(),
                                  packed + s.weights_at(branch, m, block, part), grids + count);
         }
+        const bool past = past_cache(a.u[m], images * s.blocks * s.output_pixels());
         RowStatistics statistics;
         Elem* u = static_cast<Elem*>(a.u[m]) + (n * s.blocks + block) * s.output_pixels();
         for (int row = 0; row < branch.oh; ++row, u += static_cast<int64_t>(branch.ow) * kLanes) {
           convolve_row(tiles, grids, count, branch.ow, [&](int col, int pixels, const float* values) {
-            for (int t = 0; t < pixels; ++t) store(u + static_cast<int64_t>(col + t) * kLanes, load(values + t * kLanes));
+            Elem* to = u + static_cast<int64_t>(col) * kLanes;
+            if (past) {
+              for (int t = 0; t < pixels; ++t) store_past_cache(to + t * kLanes, load(values + t * kLanes));
+            } else {
+              for (int t = 0; t < pixels; ++t) store(to + t * kLanes, load(values + t * kLanes));
+            }
             if (training) statistics.add(col, pixels, values);
           });
           if (training) statistics.end_row(branch.ow);
@@ -150,6 +86,7 @@ void planes_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const 
         statistics.squares.store_to(to + kLanes);
       }
     }
+    end_past_cache();
   });
   const double rows = static_cast<double>(images) * s.conv.oh * s.conv.ow;
   parallel_for(*exec.pool, static_cast<int64_t>(p.branches) * s.blocks, [&](int64_t item, int) {
@@ -196,40 +133,6 @@ size_t planes_backward_scratch(const SkSplitProblem& p) {
 
 void pack_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec) { pack_branches(p, a.weight, true, exec); }
 
-// What happens to dx of one image's block.
-struct WriteDx {
-  Elem* dx;
-  const Elem *add, *u, *output;  // or null
-  NormCloseVec close{};
-  WideSum sum, dot;
-
-  WriteDx(const SkSplitBackwardArgs& a, int64_t at, int block) : dx(static_cast<Elem*>(a.dx) + at) {
-    const auto of = [&](const void* memory) { return memory == nullptr ? nullptr : static_cast<const Elem*>(memory) + at; };
-    u = of(a.close.u);
-    add = of(u == nullptr ? a.add : a.close.add);
-    output = of(a.close.output);
-    if (u != nullptr) close = norm_close_at(a.close, block * kLanes);
-  }
-  // Pixels `step` apart from `at`.
-  void tile(int64_t at, int64_t step, int pixels, const float* values) {
-    Vec tile_sum{}, tile_dot{};
-    for (int t = 0; t < pixels; ++t, at += step) {
-      Vec v = load(values + t * kLanes);
-      if (add != nullptr) v += load(add + at);
-      if (u != nullptr) {
-        const Vec uv = load(u + at);
-        v = close.gate(v, uv, output == nullptr ? Vec{} : load(output + at));
-        tile_sum += v;
-        tile_dot += v * (uv - close.mean);
-      }
-      store(dx + at, v);
-    }
-    if (u == nullptr) return;
-    sum.add(tile_sum);
-    dot.add(tile_dot);
-  }
-};
-
 // One image of one unit, with du in planes.
 struct DuPlanes {
   const float* plane[kMaxBranches];  // [block of the unit] each
@@ -268,6 +171,7 @@ void planes_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, cons
   float* workspace = reinterpret_cast<float*>(exec.workspace);
   const DuCoefficients coefficients = du_coefficients_at(p, workspace);
   float* gradients = workspace + memory.coefficients;
+  const bool past = past_cache(a.dx, s.conv.n * s.blocks * s.input_pixels());
   const bool closes = a.dx != nullptr && a.close.u != nullptr;
   double* sums = reinterpret_cast<double*>(gradients + memory.gradients);
   const int chunks = memory.chunks;
@@ -302,7 +206,7 @@ void planes_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, cons
       }
       if (a.dx == nullptr) continue;
       for (int block = block0; block < block0 + s.gb; ++block) {
-        WriteDx write(a, (static_cast<int64_t>(n) * s.blocks + block) * s.input_pixels(), block);
+        WriteDx write(a, (static_cast<int64_t>(n) * s.blocks + block) * s.input_pixels(), block, past);
         unit_dx(p, s, tiles, packed, du, block, write);
         if (!closes) continue;
         double image[2 * kLanes];
@@ -311,6 +215,7 @@ void planes_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, cons
         for (int i = 0; i < 2 * kLanes; ++i) sums_of(block)[i] += image[i];
       }
     }
+    end_past_cache();
   });
   parallel_for(*exec.pool, s.blocks, [&](int64_t item, int) {
     const int block = static_cast<int>(item);
