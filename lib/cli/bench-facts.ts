@@ -1,5 +1,5 @@
 /** What every kind of bench tells, whatever it measured. */
-import type { Isa } from '../native.js'
+import type { Isa, Precision } from '../native.js'
 
 export interface BenchFacts {
   mode: 'train' | 'infer'
@@ -8,7 +8,7 @@ export interface BenchFacts {
   /** Side of the input in pixels. */
   size: number
   threads: number
-  precision: 'fp32'
+  precision: Precision
   isa: Isa
   /** Measured steps (batches, for the loader). */
   steps: number

@@ -28,17 +28,16 @@ export async function benchNetwork(args: Args, repeats: Repeats, output: Output)
   try {
     const seconds = await repeat(step, repeats)
     const secondsMedian = median(seconds)
-    const { mode, batch, size, threads } = shape
+    const { mode, batch, size, threads, precision } = shape
     const isa = callNative((binding) => binding.cpuInfo()).isaInUse
     const [imagesPerSecond, flopsPerSecond] = [batch / secondsMedian, total(plan.steps(), 'flops') / secondsMedian]
-    output.say(`${model.spec.arch}, ${mode}, batch ${batch}, ${size} x ${size}, ${threads} threads, ${isa}`)
+    output.say(`${model.spec.arch}, ${mode}, batch ${batch}, ${size} x ${size}, ${threads} threads, ${precision}, ${isa}`)
     output.say(
       `${imagesPerSecond.toFixed(2)} img/s, ${secondsMedian.toFixed(4)} s a step (median of ${repeats.runs}), ${(flopsPerSecond / 1e9).toFixed(1)} GFLOP/s, ${peakRssMiB().toFixed(0)} MiB`,
     )
     return {
       model: model.spec.arch,
       ...shape,
-      precision: 'fp32',
       isa,
       steps: repeats.runs,
       imagesPerSecond,
@@ -54,9 +53,9 @@ export async function benchNetwork(args: Args, repeats: Repeats, output: Output)
 }
 
 /** The plan of `shape`, its batch one shard, not yet filled with weights. Who gets it disposes it. */
-export function networkPlan(model: Model, { mode, batch, size, threads }: StepShape): Plan {
-  if (mode === 'infer') return inferencePlan(model, size, batch, threads)
-  return trainPlan(model, resolveOptions([checkOptions({ batchSize: batch, shardSize: batch, threads })]), size)
+export function networkPlan(model: Model, { mode, batch, size, threads, precision }: StepShape): Plan {
+  if (mode === 'infer') return inferencePlan(model, size, batch, threads, precision)
+  return trainPlan(model, resolveOptions([checkOptions({ batchSize: batch, shardSize: batch, threads, precision })]), size)
 }
 
 /** Throws ERR_SKNET_OOM where the plan does not fit; a step throws ERR_SKNET_DIVERGED for a loss that is no number. */

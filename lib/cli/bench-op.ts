@@ -37,7 +37,7 @@ export async function benchOp(args: Args, repeats: Repeats, output: Output): Pro
     fillWeights(plan)
     const { steps, inSteps } = await timePlan(plan, runner(plan, unit, shape), repeats)
     const secondsMedian = median(inSteps)
-    const { mode, batch, size, threads } = shape
+    const { mode, batch, size, threads, precision } = shape
     const isa = callNative((binding) => binding.cpuInfo()).isaInUse
     const rates = {
       imagesPerSecond: batch / secondsMedian,
@@ -46,7 +46,7 @@ export async function benchOp(args: Args, repeats: Repeats, output: Output): Pro
     }
     const own = ownOptions(op, unit)
     const options = Object.entries(own).map(([name, value]) => `${name} ${value}`)
-    output.say(`${op}, ${mode}, batch ${batch}, ${options.join(', ')}, ${threads} threads, ${isa}`)
+    output.say(`${op}, ${mode}, batch ${batch}, ${options.join(', ')}, ${threads} threads, ${precision}, ${isa}`)
     for (const line of planTable(steps.map((step) => ({ ...step, refused: [] })))) output.say(line)
     output.say(
       `${(1e3 * secondsMedian).toFixed(3)} ms (median of ${repeats.runs}), ${rates.imagesPerSecond.toFixed(1)} img/s, ${(rates.flopsPerSecond / 1e9).toFixed(1)} GFLOP/s, ${(rates.bytesPerSecond / 1e9).toFixed(1)} GB/s, ${peakRssMiB().toFixed(0)} MiB`,
@@ -58,7 +58,7 @@ export async function benchOp(args: Args, repeats: Repeats, output: Output): Pro
       batch,
       size,
       threads,
-      precision: 'fp32',
+      precision,
       isa,
       steps: repeats.runs,
       ...rates,
@@ -74,7 +74,7 @@ export async function benchOp(args: Args, repeats: Repeats, output: Output): Pro
 }
 
 function opPlan(layers: ReturnType<typeof opLayers>, { channels }: OpShape, shape: StepShape, candidates: Record<string, string>): Plan {
-  const { mode, batch, size, threads } = shape
+  const { mode, batch, size, threads, precision } = shape
   inferShapes({ layers, input: { channels, size } })
   return callNative(
     (binding) =>
@@ -85,6 +85,7 @@ function opPlan(layers: ReturnType<typeof opLayers>, { channels }: OpShape, shap
         shardSize: batch,
         shards: 1,
         threads,
+        precision,
         candidates,
       }),
   )

@@ -33,7 +33,10 @@ const candidateFlag: Record<string, Flag> = {
 const ownFlags: [kinds: Kind[], flags: string[]][] = [
   [['loader'], Object.keys(loaderFlags)],
   [['op'], [...Object.keys(opFlags), ...Object.keys(candidateFlag)]],
-  [['model', 'op'], ['steps']],
+  [
+    ['model', 'op'],
+    ['steps', 'precision'],
+  ],
 ]
 
 export const benchCommand: Command = {
@@ -51,7 +54,6 @@ export const benchCommand: Command = {
     batch: { ...stepFlags.batch, about: 'images of one step; default 16, 64 for the loader' },
     size: { ...stepFlags.size, about: "side of the input; default: the network's, op's or data set's own" },
     ...machineFlags,
-    precision: { kind: 'text', value: 'P', about: 'fp32 in this version' },
     steps: { kind: 'number', value: 'N', about: 'measured steps; default 10' },
     warmup: { kind: 'number', value: 'N', about: 'steps before them; default 2' },
     ...opFlags,
@@ -59,7 +61,7 @@ export const benchCommand: Command = {
   },
   run: async (args, output) => {
     const kind = kindOf(args)
-    checkOptions({ device: args.text('device') ?? 'cpu', precision: args.text('precision') ?? 'fp32' })
+    checkOptions({ device: args.text('device') ?? 'cpu' })
     const warmup = wholeNumber(args, 'warmup', 2, { min: 0, max: 1_000_000 })
     const repeats = { warmup, runs: wholeNumber(args, 'steps', 10, { min: 1, max: 1_000_000 }) }
     const measured = {

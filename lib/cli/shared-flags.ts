@@ -1,4 +1,5 @@
 /** Flags that several commands take, and how they become values. */
+import type { Precision } from '../native.js'
 import { threadCount } from '../train/plans.js'
 import { usageError, type Args, type Flag } from './command.js'
 import { choice, wholeNumber } from './numbers.js'
@@ -20,6 +21,7 @@ export const stepFlags = {
   mode: { kind: 'text', value: 'M', about: 'train or infer; default train' },
   batch: { kind: 'number', value: 'N', about: 'images of one step; default 16' },
   size: { kind: 'number', value: 'S', about: "side of the input; default: the network's own" },
+  precision: { kind: 'text', value: 'P', about: 'fp32 or bf16; default fp32' },
 } as const satisfies Record<string, Flag>
 
 export interface StepShape {
@@ -29,6 +31,7 @@ export interface StepShape {
   /** Side of the square input in pixels. */
   size: number
   threads: number
+  precision: Precision
 }
 
 /** stepFlags and --threads; `size` is the default side. Training needs two images: batch norm over one is refused. */
@@ -39,6 +42,7 @@ export function stepShape(args: Args, size: number): StepShape {
     batch: wholeNumber(args, 'batch', 16, { min: mode === 'train' ? 2 : 1, max: 65536 }),
     size: wholeNumber(args, 'size', size, { min: 1, max: 8192 }),
     threads: threadsOf(args),
+    precision: choice(args, 'precision', ['fp32', 'bf16']),
   }
 }
 
