@@ -26,6 +26,7 @@ inline Grid grid_of(int n, int hw, int channels) {
 // How a value is read: as it is, through a norm, or a gradient through BN's backward. prepare(block) gives a function of an offset.
 struct PlainRead {
   const Elem* x;
+  void prefetch(int64_t at) const { prefetch_line(x + at); }
   const Operand* direct() const {
     if constexpr (sizeof(Operand) == sizeof(Elem)) {
       return reinterpret_cast<const Operand*>(x);
@@ -40,6 +41,7 @@ struct PlainRead {
 
 struct NormalizedRead {
   const Elem* x;
+  void prefetch(int64_t at) const { prefetch_line(x + at); }
   Normalize norm;
   const Operand* direct() const { return nullptr; }
   auto prepare(int block) const {
@@ -50,6 +52,10 @@ struct NormalizedRead {
 struct GradientRead {
   const Elem* dz;
   NormGradient norm;
+  void prefetch(int64_t at) const {
+    prefetch_line(dz + at);
+    prefetch_line(static_cast<const Elem*>(norm.u) + at);
+  }
   const Operand* direct() const { return nullptr; }
   auto prepare(int block) const {
     return [dz = dz, u = static_cast<const Elem*>(norm.u), norm = norm_gradient_at(norm, block * kLanes)](int64_t at) {
@@ -69,6 +75,14 @@ struct PointSource {
   const Operand* direct(int image, int pixel) const {
     if (read.direct() == nullptr || stride != 1 || grid.pixel != kLanes) return nullptr;
     return read.direct() + image * grid.image + pixel * grid.pixel;
+  }
+  // Asks for what fill_blocks or the product will read.
+  void prefetch(int image, int first, int count, int block0, int block1) const {
+    if (stride != 1 || grid.pixel != kLanes) return;
+    for (int b = block0; b < block1; ++b) {
+      const int64_t base = image * grid.image + b * grid.block + first * grid.pixel;
+      for (int64_t at = 0; at < static_cast<int64_t>(count) * kLanes; at += kLineElems) read.prefetch(base + at);
+    }
   }
   void fill(int image, int first, int count, Operand* dst) const { fill_blocks(image, first, count, 0, blocks, dst); }
   void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* dst) const {
@@ -94,6 +108,7 @@ struct WindowSource {
   Conv2dProblem p;
   int64_t block_stride = 0;
 
+  void prefetch(int, int, int, int, int) const {}
   const Operand* direct(int, int) const { return nullptr; }
   void fill(int image, int first, int count, Operand* dst) const {
     fill_blocks(image, first, count, 0, p.kernel * p.kernel * blocks_in(p.c, kLanes), dst);
@@ -122,6 +137,7 @@ struct RowsSource {
   int64_t block_stride = 0;
 
   static constexpr int kMostTaps = 512;  // k at most
+  void prefetch(int, int, int, int, int) const {}
   const Operand* direct(int, int) const { return nullptr; }
   void fill(int image, int first, int count, Operand* dst) const {
     fill_blocks(image, first, count, 0, ceil_div(p.kernel * p.kernel * p.c, kLanes), dst);
@@ -159,6 +175,7 @@ struct TransposedSource {
   Conv2dProblem p;
   int64_t block_stride = 0;
 
+  void prefetch(int, int, int, int, int) const {}
   const Operand* direct(int, int) const { return nullptr; }
   void fill(int image, int first, int count, Operand* dst) const {
     const int blocks = blocks_in(p.out, kLanes);

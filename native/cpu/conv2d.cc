@@ -101,6 +101,10 @@ struct ForwardEpilogue {
     Vec pivot{}, sum{}, squares{};
     int pixels = 0;
 
+    void prefetch(int pixel, int count) const {
+      if (residual == nullptr) return;
+      for (int t = 0; t < count; ++t) prefetch_line(residual + (pixel + t) * e.grid.pixel);
+    }
     void tile(int pixel, int count, const float* values) {
       if (sums != nullptr) {
         if (pixels == 0) {
@@ -221,6 +225,14 @@ struct BackwardDataEpilogue {
       if (p.stride == 1 || !pointwise(p) || e.grid.pixels == 1 || p.h * p.w == 1) return pixel * e.grid.pixel;
       return (static_cast<int64_t>(pixel / p.ow) * p.w + pixel % p.ow) * p.stride * e.grid.pixel;
     }
+    void prefetch(int pixel, int count) const {
+      if (e.p.stride != 1) return;
+      for (const void* memory : {static_cast<const void*>(e.add), e.a.close.u, e.a.close.output}) {
+        if (memory == nullptr) continue;
+        const Elem* from = static_cast<const Elem*>(memory) + base + pixel * e.grid.pixel;
+        for (int t = 0; t < count; ++t) prefetch_line(from + t * e.grid.pixel);
+      }
+    }
     void tile(int pixel, int count, const float* values) {
       Elem* dx = static_cast<Elem*>(e.a.dx) + base;
       const Elem* add = e.add == nullptr ? nullptr : e.add + base;
@@ -269,10 +281,7 @@ void pack_backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a,
   const float* weight = a.weight;
   Operand* packed = reinterpret_cast<Operand*>(exec.packed);
   const int k = transposed_blocks(p) * kLanes, padded_out = padded_channels(p.out, kLanes), all_taps = taps(p);
-  if (pointwise(p)) {
-    return pack_weights<true>(*exec.pool, k, p.c, packed,
-                              [&](int o, int c) { return o < p.out ? weight[static_cast<int64_t>(o) * p.c + c] : 0; });
-  }
+  if (pointwise(p)) return pack_rows(*exec.pool, weight, p.out, p.c, k, packed);
   pack_weights<true>(*exec.pool, k, p.c, packed, [&](int i, int c) {
     const int tap = i / padded_out, o = i % padded_out;
     return o < p.out ? weight[(static_cast<int64_t>(o) * p.c + c) * all_taps + tap] : 0;

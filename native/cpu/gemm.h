@@ -34,7 +34,8 @@ inline void pack_weights(ThreadPool& pool, int k, int out, Operand* packed, cons
     const auto at = [dst](int i, int lane) { return dst + (static_cast<int64_t>(i / kDot) * kPairLanes + lane) * kDot + i % kDot; };
     if constexpr (BY_ROWS) {
       for (int i = k0; i < k1; ++i) {
-        for (int lane = 0; lane < lanes; ++lane) *at(i, lane) = to_operand(element(i, o0 + lane));
+        Operand* row = at(i, 0);
+        for (int lane = 0; lane < lanes; ++lane) row[lane * kDot] = to_operand(element(i, o0 + lane));
       }
     } else {
       for (int lane = 0; lane < lanes; ++lane) {
@@ -43,6 +44,24 @@ inline void pack_weights(ThreadPool& pool, int k, int out, Operand* packed, cons
     }
     for (int lane = lanes; lane < kPairLanes; ++lane) {
       for (int i = k0; i < k1; ++i) *at(i, lane) = to_operand(0);
+    }
+  });
+}
+
+// The same from w[k][o] as it lies in memory, `rows` of it; zeros up to k.
+inline void pack_rows(ThreadPool& pool, const float* w, int rows, int out, int k, Operand* packed) {
+  constexpr int kRows = 128;
+  const int parts = ceil_div(k, kRows);
+  parallel_for(pool, static_cast<int64_t>(pairs_of(out)) * parts, [&](int64_t item, int) {
+    const int pair = static_cast<int>(item / parts), k0 = static_cast<int>(item % parts) * kRows, k1 = min_of(k, k0 + kRows);
+    const int o0 = pair * kPairLanes, lanes = min_of(kPairLanes, out - o0);
+    Operand* dst = packed + (static_cast<int64_t>(pair) * k + k0) * kPairLanes;
+    for (int i = k0; i < k1; i += kDot) {
+      alignas(64) float row[kDot][kPairLanes] = {};
+      for (int d = 0; d < kDot && i + d < rows; ++d) copy_floats(row[d], w + static_cast<int64_t>(i + d) * out + o0, lanes);
+      for (int lane = 0; lane < kPairLanes; ++lane) {
+        for (int d = 0; d < kDot; ++d) *dst++ = to_operand(row[d][lane]);
+      }
     }
   });
 }
@@ -122,8 +141,9 @@ inline size_t pixels_scratch(const PixelPlan& p) {
 }
 
 // source.direct(image, pixel): x's first block at that pixel, blocks source.block_stride elements apart; null: source.fill(image, pixel,
-// count, dst) writes [blocks][count][kLanes]. epilogue.begin(item, image, block) -> state; state.tile(pixel, count, values) gets each
-// tile's [count][kLanes] in order of the pixels; state.end() closes the piece. out: channels of y.
+// count, dst) writes [blocks][count][kLanes]. source.prefetch(image, pixel, count, first block, last block) asks for memory.
+// epilogue.begin(item, image, block) -> state; state.prefetch(pixel, count) asks for what state.tile will read; state.tile(pixel, count,
+// values) gets each tile's [count][kLanes] in order of the pixels; state.end() closes the piece. out: channels of y.
 template <class Source, class Epilogue>
 inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const Operand* packed, const Source& source,
                         const Epilogue& epilogue) {
@@ -140,14 +160,25 @@ inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const Ope
       block_stride = static_cast<int64_t>(count) * kLanes;
     }
     const int pair0 = static_cast<int>(item % p.parts) * p.part_pairs, pair1 = min_of(p.pairs, pair0 + p.part_pairs);
+    // The piece that this thread will most likely take next, a few blocks of it for every pair of outputs.
+    const int64_t next = (item + exec.pool->threads()) / p.parts;
+    const bool ahead = next != piece && next < p.items();
+    const int next_image = static_cast<int>(next / p.pieces), next_first = static_cast<int>(next % p.pieces) * p.piece;
+    const int next_count = min_of(p.piece, p.pixels - next_first);
     alignas(64) float tile[2 * kWidestTile * kLanes];
     for (int pair = pair0; pair < pair1; ++pair) {
+      if (ahead) {
+        source.prefetch(next_image, next_first, next_count, p.blocks * (pair - pair0) / (pair1 - pair0),
+                        p.blocks * (pair - pair0 + 1) / (pair1 - pair0));
+      }
       const Operand* w = packed + static_cast<int64_t>(pair) * p.blocks * kLanes * kPairLanes;
       const bool both = pair * kPairLanes + kLanes < out;
       auto low = epilogue.begin(piece, image, 2 * pair);
       auto high = epilogue.begin(piece, image, both ? 2 * pair + 1 : 2 * pair);
       for (int pixel = 0; pixel < count;) {
         const int size = tile_within(p.tile, count - pixel);
+        low.prefetch(first + pixel, size);
+        if (both) high.prefetch(first + pixel, size);
         with_tile(size, [&]<int T>() {
           if (both) {
             multiply_depth<T, 2>(x + pixel * kLanes, block_stride, p.blocks, w, tile);
@@ -295,7 +326,12 @@ inline void gemm_reduce(const Exec& exec, const ReducePlan& p, int out, float* p
       const int groups = ceil_div(count, kDot);
       const ReduceOperand dy = reduce_operand(gradient, image, first, count, first_block, part_blocks, dy_copy);
       const ReduceOperand x = reduce_operand(source, image, first, count, 0, p.blocks, x_copy);
+      const int next = piece + 1, next_image = next / p.pieces, next_first = next % p.pieces * p.piece;
+      const int next_count = next < end ? min_of(p.piece, p.pixels - next_first) : 0;
       for (int b = 0; b < p.blocks; ++b) {
+        source.prefetch(next_image, next_first, next_count, b, b + 1);
+        gradient.prefetch(next_image, next_first, next_count, first_block + part_blocks * b / p.blocks,
+                          first_block + part_blocks * (b + 1) / p.blocks);
         for (int pair = pair0; pair < pair1; ++pair) {
           float* tile = dw + pair * pair_floats + static_cast<int64_t>(b) * kLanes * kPairLanes;
           const Operand* d = dy.data + 2 * (pair - pair0) * dy.block_stride;
