@@ -4,6 +4,7 @@
 #include "cpu/batch_stats.h"
 #include "cpu/kernels.h"
 #include "cpu/norm.h"
+#include "cpu/past_cache.h"
 #include "cpu/plane_pass.h"
 
 namespace sknet::cpu {
@@ -39,18 +40,21 @@ void apply(const BatchNormProblem& p, const BatchNormApplyArgs& a, const Exec& e
   const Elem* u = static_cast<const Elem*>(a.u);
   const Elem* residual = static_cast<const Elem*>(a.residual);
   Elem* y = static_cast<Elem*>(a.y);
+  const bool past = past_cache(y, planes_in(p.n, p.c) * p.hw * kLanes);
   for_blocks(p, exec, [&](int c0, int64_t first, int64_t last, int64_t) {
     NormalizeVec norm = normalize_at(a.norm, c0);
     norm.relu = false;
-    const auto put = [&](int64_t at, Vec v) { store(y + at, a.relu ? relu(v) : v); };
-    if (residual == nullptr) {
-      for (int64_t at = first; at < last; at += kLanes) put(at, norm(load(u + at)));
-    } else if (a.residual_norm.scale == nullptr) {
-      for (int64_t at = first; at < last; at += kLanes) put(at, norm(load(u + at)) + load(residual + at));
-    } else {
-      const NormalizeVec other = normalize_at(a.residual_norm, c0);
-      for (int64_t at = first; at < last; at += kLanes) put(at, norm(load(u + at)) + other(load(residual + at)));
-    }
+    with_store(past, [&](const auto& store_to) {
+      const auto put = [&](int64_t at, Vec v) { store_to(y + at, a.relu ? relu(v) : v); };
+      if (residual == nullptr) {
+        for (int64_t at = first; at < last; at += kLanes) put(at, norm(load(u + at)));
+      } else if (a.residual_norm.scale == nullptr) {
+        for (int64_t at = first; at < last; at += kLanes) put(at, norm(load(u + at)) + load(residual + at));
+      } else {
+        const NormalizeVec other = normalize_at(a.residual_norm, c0);
+        for (int64_t at = first; at < last; at += kLanes) put(at, norm(load(u + at)) + other(load(residual + at)));
+      }
+    });
   });
 }
 

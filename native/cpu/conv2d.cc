@@ -7,6 +7,7 @@
 #include "cpu/columns.h"
 #include "cpu/gemm.h"
 #include "cpu/kernels.h"
+#include "cpu/past_cache.h"
 
 namespace sknet::cpu {
 namespace {
@@ -89,6 +90,7 @@ struct ForwardEpilogue {
   Grid grid;
   float* sums;  // or null
   int channels;
+  bool past;  // y is written past the cache
 
   struct Block {
     const ForwardEpilogue& e;
@@ -126,10 +128,15 @@ struct ForwardEpilogue {
           if (residual != nullptr) v += load(residual + at);
           if (norm.relu) v = relu(v);
         }
-        store(y + at, v);
+        if (e.past) {
+          store_past_cache(y + at, v);
+        } else {
+          store(y + at, v);
+        }
       }
     }
     void end() {
+      if (e.past) end_past_cache();
       if (sums == nullptr) return;
       const Vec mean = sum / static_cast<float>(pixels);
       store(sums, pivot + mean);
@@ -183,7 +190,9 @@ void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exe
   const Operand* packed = reinterpret_cast<const Operand*>(exec.packed);
   float* sums = a.statistics.gamma == nullptr ? nullptr : reinterpret_cast<float*>(exec.workspace);
   const PixelPlan plan = forward_plan(p);
-  const ForwardEpilogue epilogue{p, a, grid_of(p.n, p.oh * p.ow, p.out), sums, padded_channels(p.out, kLanes)};
+  const int channels = padded_channels(p.out, kLanes);
+  const bool past = past_cache(a.y, static_cast<int64_t>(p.n) * p.oh * p.ow * channels);
+  const ForwardEpilogue epilogue{p, a, grid_of(p.n, p.oh * p.ow, p.out), sums, channels, past};
   with_source(p, a.x, a.x_norm, [&](const auto& source) { gemm_pixels(exec, plan, p.out, packed, source, epilogue); });
   if (sums != nullptr) finish_statistics(p, plan, a.statistics, sums, exec);
 }
@@ -212,6 +221,7 @@ struct BackwardDataEpilogue {
   const Elem* add;  // or null
   float* sums;      // [piece][dz, dz (u - mean)][channels], or null
   int channels;
+  bool past;  // dx is written past the cache
 
   struct Block {
     const BackwardDataEpilogue& e;
@@ -248,10 +258,15 @@ struct BackwardDataEpilogue {
           sum += v;
           dot += v * (uv - close.mean);
         }
-        store(dx + at, v);
+        if (e.past) {
+          store_past_cache(dx + at, v);
+        } else {
+          store(dx + at, v);
+        }
       }
     }
     void end() {
+      if (e.past) end_past_cache();
       if (sums == nullptr) return;
       store(sums, sum);
       store(sums + e.channels, dot);
@@ -294,7 +309,8 @@ void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, cons
   const PixelPlan plan = backward_data_plan(p);
   const Elem* add = static_cast<const Elem*>(sums == nullptr ? a.add : a.close.add);
   if (pointwise(p) && p.stride > 1 && p.h * p.w > 1) add = fill_unreached(p, a, exec);
-  const BackwardDataEpilogue epilogue{p, a, grid_of(p.n, p.h * p.w, p.c), add, sums, padded_channels(p.c, kLanes)};
+  const bool past = past_cache(a.dx, static_cast<int64_t>(p.n) * p.h * p.w * padded_channels(p.c, kLanes)) && add != a.dx;
+  const BackwardDataEpilogue epilogue{p, a, grid_of(p.n, p.h * p.w, p.c), add, sums, padded_channels(p.c, kLanes), past};
   if (pointwise(p)) {
     with_gradient(p, a.dy, a.dy_norm, [&](const auto& source) { gemm_pixels(exec, plan, p.c, packed, source, epilogue); });
   } else {

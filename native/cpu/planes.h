@@ -5,6 +5,7 @@
 // stay full at 1, 2, 4, 8 channels a group.
 #pragma once
 
+#include "cpu/past_cache.h"
 #include "cpu/simd.h"
 #include "ops/conv2d.h"
 #include "ops/layout.h"
@@ -98,29 +99,6 @@ inline void fill_plane(float* plane, const PlaneShape& s, int h, int w, const Va
     zero_floats(to + static_cast<int64_t>(w) * kLanes, static_cast<int64_t>(s.cols - s.left - w) * kLanes);
   }
   zero_floats(plane + (s.top + h) * s.row(), (s.rows - s.top - h) * s.row());
-}
-
-// Outputs too large to stay in cache until they are read are written past it, which spares reading that memory first.
-constexpr int64_t kPastCache = 8 << 20;  // bytes
-inline bool past_cache(const void* memory, int64_t elems) {
-  return elems * static_cast<int64_t>(sizeof(Elem)) >= kPastCache && reinterpret_cast<uintptr_t>(memory) % 64 == 0;
-}
-SKNET_INLINE void store_past_cache(Elem* p, Vec v) {
-#if defined(SKNET_STORE_BF16)
-  store(p, v);
-#elif defined(__AVX512F__)
-  __builtin_ia32_movntps512(p, v);
-#elif defined(__AVX2__)
-  __builtin_ia32_movntps256(p, v);
-#else
-  store(p, v);
-#endif
-}
-// Before another thread may read.
-SKNET_INLINE void end_past_cache() {
-#if defined(__AVX2__)
-  __builtin_ia32_sfence();
-#endif
 }
 
 // ---- taps

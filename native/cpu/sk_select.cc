@@ -4,6 +4,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu/norm.h"
+#include "cpu/past_cache.h"
 #include "cpu/plane_pass.h"
 
 namespace sknet::cpu {
@@ -32,6 +33,7 @@ template <int kBranches>
 void forward_of(const SkSelectProblem& p, const SkSelectForwardArgs& a, const Exec& exec) {
   const int blocks = blocks_in(p.c, kLanes);
   const int64_t planes = planes_in(p.n, p.c);
+  const bool past = past_cache(a.v, planes * p.hw * kLanes);
   for_pieces(*exec.pool, planes, p.hw, [&](int64_t plane, int first, int last, int64_t) {
     const Branches<kBranches> b = branches_at<kBranches>(a, plane, p.hw, static_cast<int>(plane % blocks) * kLanes);
     Vec weight[kBranches];
@@ -40,12 +42,14 @@ void forward_of(const SkSelectProblem& p, const SkSelectForwardArgs& a, const Ex
       weight[m] = a.attention == nullptr ? set1(1) : load(a.attention + (m * planes + plane) * kLanes);
     }
     Elem* v = static_cast<Elem*>(a.v) + plane * p.hw * kLanes;
-    for (int64_t at = static_cast<int64_t>(first) * kLanes; at < static_cast<int64_t>(last) * kLanes; at += kLanes) {
-      Vec sum{};
+    with_store(past, [&](const auto& store_to) {
+      for (int64_t at = static_cast<int64_t>(first) * kLanes; at < static_cast<int64_t>(last) * kLanes; at += kLanes) {
+        Vec sum{};
 #pragma GCC unroll 4
-      for (int m = 0; m < kBranches; ++m) sum += weight[m] * relu(b.scale[m] * load(b.u[m] + at) + b.shift[m]);
-      store(v + at, sum);
-    }
+        for (int m = 0; m < kBranches; ++m) sum += weight[m] * relu(b.scale[m] * load(b.u[m] + at) + b.shift[m]);
+        store_to(v + at, sum);
+      }
+    });
   });
 }
 

@@ -1,0 +1,52 @@
+// Outputs too large to stay in cache until they are read are written past it, which spares reading that memory first.
+#pragma once
+
+#include "cpu/simd.h"
+
+namespace sknet::cpu {
+namespace {
+
+constexpr int64_t kPastCache = 8 << 20;  // bytes
+inline bool past_cache(const void* memory, int64_t elems) {
+  return elems * static_cast<int64_t>(sizeof(Elem)) >= kPastCache && reinterpret_cast<uintptr_t>(memory) % 64 == 0;
+}
+
+SKNET_INLINE void store_past_cache(Elem* p, Vec v) {
+#if defined(SKNET_STORE_BF16) && defined(__AVX512F__)
+  using Quads = long long __attribute__((vector_size(32)));  // what the instruction takes
+  Elem elems[kLanes];
+  store(elems, v);
+  Quads quads;
+  __builtin_memcpy(&quads, elems, sizeof(quads));
+  __builtin_ia32_movntdq256(reinterpret_cast<Quads*>(p), quads);
+#elif defined(SKNET_STORE_BF16)
+  store(p, v);
+#elif defined(__AVX512F__)
+  __builtin_ia32_movntps512(p, v);
+#elif defined(__AVX2__)
+  __builtin_ia32_movntps256(p, v);
+#else
+  store(p, v);
+#endif
+}
+
+// Before another thread may read.
+SKNET_INLINE void end_past_cache() {
+#if defined(__AVX2__)
+  __builtin_ia32_sfence();
+#endif
+}
+
+// Calls f(put) with put(p, v) that stores, past the cache or not.
+template <class F>
+SKNET_INLINE void with_store(bool past, const F& f) {
+  if (past) {
+    f([](Elem* p, Vec v) { store_past_cache(p, v); });
+    end_past_cache();
+  } else {
+    f([](Elem* p, Vec v) { store(p, v); });
+  }
+}
+
+}  // namespace
+}  // namespace sknet::cpu
