@@ -1,6 +1,10 @@
 // Outputs too large to stay in cache until they are read are written past it, which spares reading that memory first.
 #pragma once
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include "cpu/simd.h"
 
 namespace sknet::cpu {
@@ -13,18 +17,15 @@ inline bool past_cache(const void* memory, int64_t elems) {
 
 SKNET_INLINE void store_past_cache(Elem* p, Vec v) {
 #if defined(SKNET_STORE_BF16) && defined(__AVX512F__)
-  using Quads = long long __attribute__((vector_size(32)));  // what the instruction takes
   Elem elems[kLanes];
   store(elems, v);
-  Quads quads;
-  __builtin_memcpy(&quads, elems, sizeof(quads));
-  __builtin_ia32_movntdq256(reinterpret_cast<Quads*>(p), quads);
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(elems)));
 #elif defined(SKNET_STORE_BF16)
   store(p, v);
 #elif defined(__AVX512F__)
-  __builtin_ia32_movntps512(p, v);
+  _mm512_stream_ps(p, reinterpret_cast<__m512>(v));
 #elif defined(__AVX2__)
-  __builtin_ia32_movntps256(p, v);
+  _mm256_stream_ps(p, reinterpret_cast<__m256>(v));
 #else
   store(p, v);
 #endif
@@ -33,7 +34,7 @@ SKNET_INLINE void store_past_cache(Elem* p, Vec v) {
 // Before another thread may read.
 SKNET_INLINE void end_past_cache() {
 #if defined(__AVX2__)
-  __builtin_ia32_sfence();
+  _mm_sfence();
 #endif
 }
 

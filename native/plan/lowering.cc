@@ -23,7 +23,7 @@ void Lowering::find_readers() {
     std::vector<int> inputs = layer(i).inputs;
     if (layer(i).residual != kNone) inputs.push_back(layer(i).residual);
     for (const int from : inputs) {
-      readers_[static_cast<size_t>(from + 1)].push_back(i);
+      readers_[slot_of(from)].push_back(i);
       ++slot(from).shares;
     }
   }

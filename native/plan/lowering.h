@@ -80,7 +80,7 @@ class Lowering {
   Ref weight(const std::string& name) const { return {Region::kValues, graph.tensor(name).offset}; }
   // Where a parameter's gradient, or the batch statistic behind a buffer, is left.
   Ref result(const std::string& name) const { return {Region::kResults, graph.tensor(name).offset}; }
-  const std::vector<int>& readers_of(int layer) const { return readers_[static_cast<size_t>(layer + 1)]; }
+  const std::vector<int>& readers_of(int layer) const { return readers_[slot_of(layer)]; }
   // The batch norm that alone reads `layer`'s output as its input, or kNone: ops may work for it.
   int norm_behind(int layer) const;
   Norm& norm(int layer) { return norms_[static_cast<size_t>(layer)]; }
@@ -145,8 +145,10 @@ class Lowering {
     int norm = kNone;
     int shares = 0;  // still to come
   };
-  Gradient& slot(int layer) { return gradients_[static_cast<size_t>(layer + 1)]; }
-  const Gradient& slot(int layer) const { return gradients_[static_cast<size_t>(layer + 1)]; }
+  // Lists that begin with the network's input, layer -1.
+  static size_t slot_of(int layer) { return static_cast<size_t>(layer) + 1; }
+  Gradient& slot(int layer) { return gradients_[slot_of(layer)]; }
+  const Gradient& slot(int layer) const { return gradients_[slot_of(layer)]; }
 
   std::vector<Saved> saved_;
   std::vector<Norm> norms_;
