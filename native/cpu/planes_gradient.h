@@ -29,6 +29,7 @@ inline void gradient_row(const GradientPlanes& p, bool slide, int& kw, const Ope
 // gradient: [tap][block_width(width)][kLanes], added to.
 inline void gradient_taps(int width, const GradientPlanes& p, float* gradient) {
   for_width(width, [&]<int W>() {
+    if (gradient_by_columns<W>(p, gradient)) return;
     constexpr int kBatch = tap_batch<W>();
     const bool slide = p.stride == 1 && p.zeros >= (kBatch - 1) * p.dilation;
     for (int kh = 0; kh < p.kernel; ++kh) {

@@ -83,5 +83,10 @@ template <int W, int TB, bool SLIDE>
   }
 }
 
+template <int W>
+inline bool gradient_by_columns(const GradientPlanes&, float*) {
+  return false;
+}
+
 }  // namespace
 }  // namespace sknet::cpu

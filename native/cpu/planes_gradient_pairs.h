@@ -119,5 +119,85 @@ inline void gradient_batch(const GradientPlanes& p, const Operand* x, float* gra
   for (int first = 0; first < W; first += kMostChannels) gradient_channels<W, TB, SLIDE>(p, x, first, gradient);
 }
 
+// ---- a whole vector a group at stride 1: an input pixel meets the output pixels of TB taps of one column of the kernel, each in its own
+// row, so that a channel is broadcast once for all of them and nothing beyond a row's ends is multiplied.
+
+template <int FIRST, int LAST_TAP, bool LAST, int TB>
+SKNET_INLINE void multiply_rows(Vec (&acc)[TB][kMostChannels], const Operand* x, const Operand* dy, int64_t dy_tap, int first) {
+  alignas(64) Operand laced[2 * kLanes];
+  const Vec v = lace<1, 0>(two_pixels<LAST>(x, kLanes));
+  __builtin_memcpy(laced, &v, sizeof(v));
+  asm("" : "+m"(laced));
+  Vec d[TB];
+#pragma GCC unroll 4
+  for (int b = FIRST; b <= LAST_TAP; ++b) d[b] = lace<1, 0>(two_pixels<LAST>(dy - b * dy_tap, kLanes));
+#pragma GCC unroll 8
+  for (int j = 0; j < kMostChannels; ++j) {
+    const Vec channel = broadcast_dot(laced + 2 * first, j);
+#pragma GCC unroll 4
+    for (int b = FIRST; b <= LAST_TAP; ++b) acc[b][j] = multiply_dot(acc[b][j], channel, d[b]);
+  }
+}
+
+// The first and the last tap that meet a row of the output are known at compile time.
+template <int FIRST, int LAST_TAP, int TB>
+SKNET_INLINE void multiply_row_of(int low, int high, Vec (&acc)[TB][kMostChannels], const Operand* x, const Operand* dy, int64_t dy_tap,
+                                  int cols, int first) {
+  if (low == FIRST && high == LAST_TAP) {
+    for (int pair = 0; pair < cols / 2; ++pair, x += 2 * kLanes, dy += 2 * kLanes) {
+      multiply_rows<FIRST, LAST_TAP, false>(acc, x, dy, dy_tap, first);
+    }
+    if (cols % 2 != 0) multiply_rows<FIRST, LAST_TAP, true>(acc, x, dy, dy_tap, first);
+  } else if constexpr (LAST_TAP + 1 < TB) {
+    multiply_row_of<FIRST, LAST_TAP + 1>(low, high, acc, x, dy, dy_tap, cols, first);
+  } else if constexpr (FIRST + 1 < TB) {
+    multiply_row_of<FIRST + 1, FIRST + 1>(low, high, acc, x, dy, dy_tap, cols, first);
+  }
+}
+
+template <int TB>
+[[gnu::noinline]] void gradient_column(const GradientPlanes& p, const Operand* x, int first, float* gradient) {
+  Vec acc[TB][kMostChannels];
+#pragma GCC unroll 4
+  for (int b = 0; b < TB; ++b) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kMostChannels; ++j) acc[b][j] = Vec{};
+  }
+  for (int row = 0; row < p.rows + (TB - 1) * p.dilation; ++row) {
+    const int low = row < p.rows ? 0 : (row - p.rows) / p.dilation + 1, high = min_of(TB - 1, row / p.dilation);
+    multiply_row_of<0, 0>(low, high, acc, x + row * p.x_row, p.dy + row * p.dy_row, p.dilation * p.dy_row, p.cols, first);
+  }
+#pragma GCC unroll 4
+  for (int b = 0; b < TB; ++b) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kMostChannels; ++j) {
+      float* g = gradient + (static_cast<int64_t>(b) * p.kernel * kLanes + first + j) * kLanes;
+      store(g, load(g) + acc[b][j]);
+    }
+  }
+}
+
+template <int TB>
+inline void gradient_columns(const GradientPlanes& p, int& kh, float* gradient) {
+  for (; kh + TB <= p.kernel; kh += TB) {
+    for (int kw = 0; kw < p.kernel; ++kw) {
+      const Operand* x = p.x + kh * p.dilation * p.x_row + static_cast<int64_t>(kw) * p.dilation * kLanes;
+      float* to = gradient + static_cast<int64_t>(kh * p.kernel + kw) * kLanes * kLanes;
+      for (int first = 0; first < kLanes; first += kMostChannels) gradient_column<TB>(p, x, first, to);
+    }
+  }
+}
+
+// All taps, or false where that is no gain.
+template <int W>
+inline bool gradient_by_columns(const GradientPlanes& p, float* gradient) {
+  if (W != kLanes || p.stride != 1) return false;
+  int kh = 0;
+  gradient_columns<3>(p, kh, gradient);
+  gradient_columns<2>(p, kh, gradient);
+  gradient_columns<1>(p, kh, gradient);
+  return true;
+}
+
 }  // namespace
 }  // namespace sknet::cpu
