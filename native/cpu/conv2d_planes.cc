@@ -66,7 +66,8 @@ void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exe
       TapGrid grids[kMostGrids * kWidest / kLanes];
       int count = 0;
       for (int part = 0; part < s.gb; ++part) {
-        count += forward_grids(p, planes + part * x.floats(), x.row(), packed + block * s.weights + part * s.part, grids + count);
+        count += forward_grids(p, operands(planes + part * x.floats()), x.row(), operands(packed + block * s.weights + part * s.part),
+                               grids + count);
       }
       const Vec bias = a.bias == nullptr ? Vec{} : load(a.bias + block * kLanes);
       Elem* y = static_cast<Elem*>(a.y) + (n * s.blocks + block) * p.oh * p.ow * kLanes;
@@ -104,8 +105,8 @@ void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, cons
         TapGrid grids[kWidest / kLanes];
         int count = 0;
         for (int part = 0; part < s.gb; ++part) {
-          const TapGrid grid =
-              backward_grid(p, planes + part * dy.floats(), packed + block * s.weights + part * s.part, phase_row, phase_col);
+          const TapGrid grid = backward_grid(p, operands(planes + part * dy.floats()), operands(packed + block * s.weights + part * s.part),
+                                             phase_row, phase_col);
           if (grid.rows > 0) grids[count++] = grid;
         }
         for (int row = phase_row; row < p.h; row += p.stride) {
@@ -169,12 +170,12 @@ void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, 
       fill_unit(a.dy, s, dy, p.oh, p.ow, n, unit, dy_planes);
       for (int b = 0; b < s.gb; ++b) {
         for (int part = 0; part < s.gb; ++part) {
-          const GradientPlanes g{x_planes + part * x.floats(),
+          const GradientPlanes g{operands(x_planes + part * x.floats()),
                                  x.row(),
                                  p.stride,
                                  p.kernel,
                                  p.dilation,
-                                 dy_planes + b * dy.floats() + dy.origin(),
+                                 operands(dy_planes + b * dy.floats()) + dy.origin(),
                                  dy.row(),
                                  p.oh,
                                  p.ow,

@@ -16,7 +16,9 @@ inline bool past_cache(const void* memory, int64_t elems) {
 }
 
 SKNET_INLINE void store_past_cache(Elem* p, Vec v) {
-#if defined(SKNET_STORE_BF16) && defined(__AVX512F__)
+#if defined(SKNET_STORE_BF16) && defined(__AVX512BF16__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(v))));
+#elif defined(SKNET_STORE_BF16) && defined(__AVX512F__)
   Elem elems[kLanes];
   store(elems, v);
   _mm256_stream_si256(reinterpret_cast<__m256i*>(p), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(elems)));

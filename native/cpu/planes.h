@@ -1,5 +1,5 @@
 // Grouped (and depthwise) convolution on planes: one image's block of kLanes channels is copied with its halo into a thread-local
-// float32 plane [rows][columns][kLanes] that stays in L2, and all taps run over it with the output pixels' accumulators in registers.
+// plane of operands [rows][columns][kLanes] that stays in L2, and all taps run over it with the output pixels' accumulators in registers.
 // A block holds kLanes / width whole groups (width <= kLanes) or is a part of one (width > kLanes; the blocks of one group are a unit and
 // are worked on together). Inside a block, input channel j of a lane's group is a permutation of the block's vector, so the vector units
 // stay full at 1, 2, 4, 8 channels a group.
@@ -33,7 +33,12 @@ constexpr int group_blocks(int width) { return width > kLanes ? width / kLanes :
 // Channels of a block that a lane's sum runs over: `width` when it fits the vector, else the whole block.
 constexpr int block_width(int width) { return min_of(width, kLanes); }
 
-// ---- weights, packed for one direction: [block][input block of the unit][tap][j][kLanes]
+// Planes and packed weights are placed as if they were of floats; operands half as large fill the first half of each one's place.
+inline Operand* operands(float* place) { return reinterpret_cast<Operand*>(place); }
+inline const Operand* operands(const float* place) { return reinterpret_cast<const Operand*>(place); }
+
+// ---- weights, packed for one direction: [block][input block of the unit][tap][j][kLanes], or [tap][j / 2][kLanes][2] where operands are
+// multiplied in pairs; at one channel a group the pair's second is zero.
 
 // Floats of one input block of a block.
 constexpr int64_t packed_part_size(int width, int kernel) { return static_cast<int64_t>(kernel) * kernel * block_width(width) * kLanes; }
@@ -58,9 +63,22 @@ inline void for_block_weights(const Conv2dProblem& p, bool backward, int block, 
   }
 }
 
+// Operands of one tap.
+constexpr int64_t packed_tap(int width) { return max_of(kDot, block_width(width)) * kLanes; }
+
 inline void pack_planes(const Conv2dProblem& p, const float* weight, bool backward, int block, float* dst) {
-  if ((block + 1) * kLanes > p.c) zero_floats(dst, packed_block_size(planes_width_of(p), p.kernel));
-  for_block_weights(p, backward, block, [&](int64_t packed, int64_t oihw) { dst[packed] = weight[oihw]; });
+  const int width = planes_width_of(p);
+  if ((block + 1) * kLanes > p.c || width < kDot) zero_floats(dst, packed_block_size(width, p.kernel));
+  if constexpr (kDot == 1) {
+    for_block_weights(p, backward, block, [&](int64_t packed, int64_t oihw) { dst[packed] = weight[oihw]; });
+  } else {
+    const int64_t part_size = packed_part_size(width, p.kernel);
+    for_block_weights(p, backward, block, [&](int64_t packed, int64_t oihw) {
+      const int64_t part = packed / part_size, row = packed % part_size / kLanes, lane = packed % kLanes;
+      const int64_t pair = width == 1 ? row : row / 2, second = width == 1 ? 0 : row % 2;
+      operands(dst + part * part_size)[(pair * kLanes + lane) * 2 + second] = to_operand(weight[oihw]);
+    });
+  }
 }
 
 // A block's gradient, packed as forward, into OIHW.
@@ -86,39 +104,44 @@ constexpr PlaneShape gradient_plane(const Conv2dProblem& p) {
   return {(p.h - 1 + p.padding) / p.stride + 1 + lead, (p.w - 1 + p.padding) / p.stride + 1 + lead, lead, lead};
 }
 
+inline void zero_pixels(Operand* dst, int64_t n) {
+  for (int64_t i = 0; i < n; i += kLanes) store(dst + i, Vec{});
+}
+
 // value(offset of a pixel within the block's h x w pixels) is a Vec.
 template <class Value>
-inline void fill_plane(float* plane, const PlaneShape& s, int h, int w, const Value& value) {
-  zero_floats(plane, s.top * s.row());
+inline void fill_plane(float* place, const PlaneShape& s, int h, int w, const Value& value) {
+  Operand* plane = operands(place);
+  zero_pixels(plane, s.top * s.row());
   for (int row = 0; row < h; ++row) {
-    float* to = plane + (s.top + row) * s.row();
-    zero_floats(to, static_cast<int64_t>(s.left) * kLanes);
+    Operand* to = plane + (s.top + row) * s.row();
+    zero_pixels(to, static_cast<int64_t>(s.left) * kLanes);
     to += static_cast<int64_t>(s.left) * kLanes;
     const int64_t from = static_cast<int64_t>(row) * w * kLanes;
     for (int64_t at = 0; at < static_cast<int64_t>(w) * kLanes; at += kLanes) store(to + at, value(from + at));
-    zero_floats(to + static_cast<int64_t>(w) * kLanes, static_cast<int64_t>(s.cols - s.left - w) * kLanes);
+    zero_pixels(to + static_cast<int64_t>(w) * kLanes, static_cast<int64_t>(s.cols - s.left - w) * kLanes);
   }
-  zero_floats(plane + (s.top + h) * s.row(), (s.rows - s.top - h) * s.row());
+  zero_pixels(plane + (s.top + h) * s.row(), (s.rows - s.top - h) * s.row());
 }
 
 // ---- taps
 
 // A regular grid of taps over one plane, with their weights.
 struct TapGrid {
-  const float* x;        // the first tap of the first output pixel
-  int rows, cols;        // taps
-  int64_t x_row, x_col;  // floats between them
-  int spacing;           // x_col in steps from output to output where neighbouring outputs share loads (1, 2), else 0
-  const float* weights;  // of the first tap
-  int64_t w_row, w_col;  // floats between taps' weights
-  int64_t next;          // floats from an output row's first tap to the next row's
+  const Operand* x;        // the first tap of the first output pixel
+  int rows, cols;          // taps
+  int64_t x_row, x_col;    // operands between them
+  int spacing;             // x_col in steps from output to output where neighbouring outputs share loads (1, 2), else 0
+  const Operand* weights;  // of the first tap
+  int64_t w_row, w_col;    // operands between taps' weights
+  int64_t next;            // operands from an output row's first tap to the next row's
 };
 
 constexpr int kMostGrids = 2;  // of one plane
 
 // Forward taps over an input plane. At stride 2 and odd dilation even and odd taps are two grids. Returns how many.
-inline int forward_grids(const Conv2dProblem& p, const float* first, int64_t plane_row, const float* weights, TapGrid* grids) {
-  const int64_t tap = static_cast<int64_t>(block_width(planes_width_of(p))) * kLanes;
+inline int forward_grids(const Conv2dProblem& p, const Operand* first, int64_t plane_row, const Operand* weights, TapGrid* grids) {
+  const int64_t tap = packed_tap(planes_width_of(p));
   const int classes = p.stride == 2 && p.dilation % 2 == 1 && p.kernel > 1 ? 2 : 1;
   const int apart = classes * p.dilation;  // pixels between a grid's taps
   const int spacing = p.stride <= 2 && apart / p.stride <= 2 ? apart / p.stride : 0;
@@ -154,9 +177,9 @@ inline PhaseTaps phase_taps(const Conv2dProblem& p, int phase, int plane_lead) {
 
 // Backward taps over a gradient plane, for the input pixels (phase_row + i stride, phase_col + j stride): a stride is no spread out
 // plane but a convolution a phase, each with the taps that hit.
-inline TapGrid backward_grid(const Conv2dProblem& p, const float* plane, const float* weights, int phase_row, int phase_col) {
+inline TapGrid backward_grid(const Conv2dProblem& p, const Operand* plane, const Operand* weights, int phase_row, int phase_col) {
   const PlaneShape shape = gradient_plane(p);
-  const int64_t tap = static_cast<int64_t>(block_width(planes_width_of(p))) * kLanes;
+  const int64_t tap = packed_tap(planes_width_of(p));
   const PhaseTaps rows = phase_taps(p, phase_row, shape.top), cols = phase_taps(p, phase_col, shape.left);
   const int apart = cols.step * p.dilation / p.stride;
   return {plane + rows.at * shape.row() + static_cast<int64_t>(cols.at) * kLanes,
@@ -178,6 +201,18 @@ inline void for_phases(const Conv2dProblem& p, const F& f) {
     for (int col = 0; col < min_of(p.stride, p.w); ++col) f(row, col);
   }
 }
+
+// ---- weight gradients
+
+struct GradientPlanes {
+  const Operand* x;  // a plane at the first tap of output (0, 0)
+  int64_t x_row;
+  int stride, kernel, dilation;
+  const Operand* dy;  // a gradient plane at output (0, 0)
+  int64_t dy_row;
+  int rows, cols;  // output
+  int zeros;       // pixels of zeros before, between and after dy's rows
+};
 
 }  // namespace
 }  // namespace sknet::cpu

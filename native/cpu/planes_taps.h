@@ -1,87 +1,30 @@
 // The inner product of planes.h: a tile of neighbouring output pixels in registers, all taps of all planes added to it.
 #pragma once
 
-#include "cpu/planes.h"
+#include "cpu/planes_channels.h"
 
 namespace sknet::cpu {
 namespace {
 
-// Lane l of the result is lane (l / W) W + J of x: input channel J of l's group.
-template <int W, int J>
-SKNET_INLINE Vec group_channel(Vec x) {
-  if constexpr (W == 1) {
-    return x;
-  } else {
-    IntVec index;
-    for (int lane = 0; lane < kLanes; ++lane) index[lane] = lane / W * W + J;
-    return shuffle(x, index);
-  }
-}
-
-// acc[t] += sum over K taps, SPACING outputs apart, of channel(pixel) times the tap's weights: each pixel is loaded once for all of them.
-template <int T, int K, int SPACING, class Channel>
-SKNET_INLINE void multiply_pixels(Vec (&acc)[T], const float* weights, int64_t w_col, const Channel& channel) {
-  Vec w[K];
-#pragma GCC unroll 4
-  for (int k = 0; k < K; ++k) w[k] = load(weights + k * w_col);
-#pragma GCC unroll 32
-  for (int q = 0; q < T + (K - 1) * SPACING; ++q) {
-    const Vec v = channel(q);
-#pragma GCC unroll 4
-    for (int k = 0; k < K; ++k) {
-      const int t = q - k * SPACING;
-      if (t >= 0 && t < T) acc[t] += v * w[k];
-    }
-  }
-}
-
-// STEP: pixels between the inputs of neighbouring outputs, known at compile time so that a tile's addresses are one register and
-// constants; 0: `step` floats, known at run time.
-template <int W, int J, int T, int STEP, int K, int SPACING>
-SKNET_INLINE void multiply_channels(Vec (&acc)[T], const float* x, int64_t step, const float* weights, int64_t w_col) {
-  const auto pixel = [&x, step](int q) { return STEP > 0 ? x + q * STEP * kLanes : x + q * step; };
-  if constexpr (W == kLanes) {
-    for (int j = 0; j < kLanes; ++j) {
-      multiply_pixels<T, K, SPACING>(acc, weights + j * kLanes, w_col, [&](int q) { return set1(pixel(q)[j]); });
-    }
-  } else if constexpr (W == 8) {
-    constexpr int32_t kFirst[16] = {0, 0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8};
-    IntVec index;
-    __builtin_memcpy(&index, kFirst, sizeof(index));
-    for (int j = 0; j < W; ++j, index += 1) {
-      asm("" : "+r"(x));
-      multiply_pixels<T, K, SPACING>(acc, weights + j * kLanes, w_col, [&](int q) { return shuffle(load(pixel(q)), index); });
-    }
-  } else {
-    asm("" : "+r"(x));
-    multiply_pixels<T, K, SPACING>(acc, weights + J * kLanes, w_col, [&](int q) { return group_channel<W, J>(load(pixel(q))); });
-    if constexpr (J + 1 < W) multiply_channels<W, J + 1, T, STEP, K, SPACING>(acc, x, step, weights, w_col);
-  }
-}
-
 template <int W, int T, int STEP>
-SKNET_INLINE void multiply_row(Vec (&acc)[T], const TapGrid& g, const float* x, int64_t step, const float* w) {
-  int left = g.cols;
-  const auto take = [&](int taps) {
-    left -= taps;
-    x += taps * g.x_col;
-    w += taps * g.w_col;
+SKNET_INLINE void multiply_row(Vec (&acc)[T], const TapGrid& g, const Operand* x, int64_t step, const Operand* w) {
+  int col = 0;  // taps done
+  const auto take = [&]<int K, int SPACING>() {
+    multiply_channels<W, T, STEP, K, SPACING>(acc, x + col * g.x_col, step, w + col * g.w_col, g.w_col);
+    col += K;
   };
   if constexpr (STEP > 0) {
     if (g.spacing == 1) {
-      for (; left >= 3; take(3)) multiply_channels<W, 0, T, STEP, 3, 1>(acc, x, step, w, g.w_col);
-      if (left == 2) {
-        multiply_channels<W, 0, T, STEP, 2, 1>(acc, x, step, w, g.w_col);
-        return;
-      }
+      while (col + 3 <= g.cols) take.template operator()<3, 1>();
+      if (col + 2 == g.cols) return take.template operator()<2, 1>();
     } else if (STEP == 1 && g.spacing == 2) {
-      for (; left >= 3; take(3)) multiply_channels<W, 0, T, STEP, 3, 2>(acc, x, step, w, g.w_col);
+      while (col + 3 <= g.cols) take.template operator()<3, 2>();
     }
   }
-  for (; left > 0; take(1)) multiply_channels<W, 0, T, STEP, 1, 1>(acc, x, step, w, g.w_col);
+  while (col < g.cols) take.template operator()<1, 1>();
 }
 
-// values: [T][kLanes]. `at`: floats from a grid's first output pixel to the tile's.
+// values: [T][kLanes]. `at`: operands from a grid's first output pixel to the tile's.
 using ConvolveTile = void (*)(const TapGrid* grids, int count, int64_t at, int64_t step, float* values);
 
 template <int W, int T, int STEP>
@@ -91,7 +34,7 @@ template <int W, int T, int STEP>
   for (int t = 0; t < T; ++t) acc[t] = Vec{};
   for (int i = 0; i < count; ++i) {
     const TapGrid& g = grids[i];
-    const float *x = g.x + at, *w = g.weights;
+    const Operand *x = g.x + at, *w = g.weights;
     for (int row = 0; row < g.rows; ++row, x += g.x_row, w += g.w_row) multiply_row<W, T, STEP>(acc, g, x, step, w);
   }
 #pragma GCC unroll 16

@@ -62,8 +62,8 @@ void planes_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const 
         TapGrid grids[kMostGrids * kWidest / kLanes];
         int count = 0;
         for (int part = 0; part < s.gb; ++part) {
-          count += forward_grids(branch, planes + part * s.x.floats() + s.first_tap(branch), s.x.row(),
-                                 packed + s.weights_at(branch, m, block, part), grids + count);
+          count += forward_grids(branch, operands(planes + part * s.x.floats()) + s.first_tap(branch), s.x.row(),
+                                 operands(packed + s.weights_at(branch, m, block, part)), grids + count);
         }
         const bool past = past_cache(a.u[m], images * s.blocks * s.output_pixels());
         RowStatistics statistics;
@@ -148,8 +148,8 @@ void unit_dx(const SkSplitProblem& p, const Split& s, const TileSet& tiles, cons
     int count = 0;
     for (int m = 0; m < p.branches; ++m) {
       for (int part = 0; part < s.gb; ++part) {
-        const TapGrid grid = backward_grid(p.conv[m], du.plane[m] + part * du.shape[m].floats(),
-                                           packed + s.weights_at(p.conv[m], m, block, part), phase_row, phase_col);
+        const TapGrid grid = backward_grid(p.conv[m], operands(du.plane[m] + part * du.shape[m].floats()),
+                                           operands(packed + s.weights_at(p.conv[m], m, block, part)), phase_row, phase_col);
         if (grid.rows > 0) grids[count++] = grid;
       }
     }
@@ -197,9 +197,10 @@ void planes_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, cons
         for (int b = 0; b < s.gb; ++b, plane += shape.floats()) {
           fill_plane(plane, shape, branch.oh, branch.ow, make_du_at(p, a, coefficients, m, n, block0 + b));
           for (int part = 0; part < s.gb; ++part) {
-            const float* x = x_planes + part * s.x.floats() + s.first_tap(branch);
-            const GradientPlanes g{x,           s.x.row(), branch.stride, branch.kernel,         branch.dilation, plane + shape.origin(),
-                                   shape.row(), branch.oh, branch.ow,     shape.cols - branch.ow};
+            const Operand* x = operands(x_planes + part * s.x.floats()) + s.first_tap(branch);
+            const GradientPlanes g{
+                x,           s.x.row(), branch.stride, branch.kernel,         branch.dilation, operands(plane) + shape.origin(),
+                shape.row(), branch.oh, branch.ow,     shape.cols - branch.ow};
             gradient_taps(s.width, g, gradient_of(block0 + b) + s.weights[m] + part * packed_part_size(s.width, branch.kernel));
           }
         }
