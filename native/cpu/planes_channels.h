@@ -43,9 +43,8 @@ SKNET_INLINE void multiply_channels(Vec (&acc)[T], const Operand* x, int64_t ste
   const auto pixel = [&x, step](int q) { return STEP > 0 ? x + q * STEP * kLanes : x + q * step; };
   if constexpr (W == 1) {
     multiply_pixels<T, K, SPACING>(acc, weights, w_col, [&](int q) {
-      ElemVec words;
-      __builtin_memcpy(&words, pixel(q), sizeof(words));
-      return reinterpret_cast<Vec>(__builtin_convertvector(words, BitsVec));
+      const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pixel(q)));
+      return reinterpret_cast<Vec>(_mm512_maskz_cvtepu16_epi32(0xffff, words));
     });
   } else if constexpr (W == kLanes) {
     for (int pair = 0; pair < W / 2; ++pair) {

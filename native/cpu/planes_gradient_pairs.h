@@ -139,19 +139,29 @@ SKNET_INLINE void multiply_rows(Vec (&acc)[TB][kMostChannels], const Operand* x,
   }
 }
 
-// The first and the last tap that meet a row of the output are known at compile time.
+// Rows of x that meet the taps FIRST to LAST_TAP: a loop of its own for each such range, in the order of the rows.
 template <int FIRST, int LAST_TAP, int TB>
-SKNET_INLINE void multiply_row_of(int low, int high, Vec (&acc)[TB][kMostChannels], const Operand* x, const Operand* dy, int64_t dy_tap,
-                                  int cols, int first) {
-  if (low == FIRST && high == LAST_TAP) {
-    for (int pair = 0; pair < cols / 2; ++pair, x += 2 * kLanes, dy += 2 * kLanes) {
-      multiply_rows<FIRST, LAST_TAP, false>(acc, x, dy, dy_tap, first);
+SKNET_INLINE void multiply_range(Vec (&acc)[TB][kMostChannels], const GradientPlanes& p, const Operand* x, int row, int end, int first) {
+  for (; row < end; ++row) {
+    const Operand *xp = x + row * p.x_row, *dp = p.dy + row * p.dy_row;
+    for (int pair = 0; pair < p.cols / 2; ++pair, xp += 2 * kLanes, dp += 2 * kLanes) {
+      multiply_rows<FIRST, LAST_TAP, false>(acc, xp, dp, p.dilation * p.dy_row, first);
     }
-    if (cols % 2 != 0) multiply_rows<FIRST, LAST_TAP, true>(acc, x, dy, dy_tap, first);
-  } else if constexpr (LAST_TAP + 1 < TB) {
-    multiply_row_of<FIRST, LAST_TAP + 1>(low, high, acc, x, dy, dy_tap, cols, first);
+    if (p.cols % 2 != 0) multiply_rows<FIRST, LAST_TAP, true>(acc, xp, dp, p.dilation * p.dy_row, first);
+  }
+}
+
+// Tap b meets the rows [b dilation, b dilation + rows).
+template <int FIRST, int LAST_TAP, int TB>
+SKNET_INLINE void multiply_ranges(Vec (&acc)[TB][kMostChannels], const GradientPlanes& p, const Operand* x, int first) {
+  const int before = FIRST == 0 ? 0 : (FIRST - 1) * p.dilation + p.rows;  // where the tap before FIRST has ended
+  const int after = LAST_TAP + 1 == TB ? TB * p.dilation + p.rows : (LAST_TAP + 1) * p.dilation;
+  const int begin = max_of(before, LAST_TAP * p.dilation), end = min_of(after, FIRST * p.dilation + p.rows);
+  multiply_range<FIRST, LAST_TAP>(acc, p, x, begin, end, first);
+  if constexpr (LAST_TAP + 1 < TB) {
+    multiply_ranges<FIRST, LAST_TAP + 1>(acc, p, x, first);
   } else if constexpr (FIRST + 1 < TB) {
-    multiply_row_of<FIRST + 1, FIRST + 1>(low, high, acc, x, dy, dy_tap, cols, first);
+    multiply_ranges<FIRST + 1, FIRST + 1>(acc, p, x, first);
   }
 }
 
@@ -163,10 +173,7 @@ template <int TB>
 #pragma GCC unroll 8
     for (int j = 0; j < kMostChannels; ++j) acc[b][j] = Vec{};
   }
-  for (int row = 0; row < p.rows + (TB - 1) * p.dilation; ++row) {
-    const int low = row < p.rows ? 0 : (row - p.rows) / p.dilation + 1, high = min_of(TB - 1, row / p.dilation);
-    multiply_row_of<0, 0>(low, high, acc, x + row * p.x_row, p.dy + row * p.dy_row, p.dilation * p.dy_row, p.cols, first);
-  }
+  multiply_ranges<0, 0>(acc, p, x, first);
 #pragma GCC unroll 4
   for (int b = 0; b < TB; ++b) {
 #pragma GCC unroll 8
