@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__AVX512BF16__)
+#if defined(SKNET_STORE_BF16) && defined(__AVX512F__)
 #include <immintrin.h>
 #endif
 
@@ -70,9 +70,15 @@ using ElemVec = uint16_t __attribute__((vector_size(kLanes * sizeof(uint16_t))))
 using BitsVec = uint32_t __attribute__((vector_size(kLanes * sizeof(uint32_t))));
 
 inline Vec load(const Elem* p) {
-  ElemVec bits;
-  __builtin_memcpy(&bits, p, sizeof(bits));
-  return reinterpret_cast<Vec>(__builtin_convertvector(bits, BitsVec) << 16);
+#if defined(__AVX512F__)
+  // One instruction and a shift; of the general form gcc makes five.
+  const __m256i elems = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return reinterpret_cast<Vec>(reinterpret_cast<BitsVec>(_mm512_maskz_cvtepu16_epi32(0xffff, elems)) << 16);
+#else
+  ElemVec elems;
+  __builtin_memcpy(&elems, p, sizeof(elems));
+  return reinterpret_cast<Vec>(__builtin_convertvector(elems, BitsVec) << 16);
+#endif
 }
 
 // Round to nearest, ties to even; a NaN stays one.
