@@ -20,6 +20,7 @@ export type { SknetOptions } from './model/sknet.js'
 export type { Init, Layer, ModelSpec, SkBranch } from './model/spec.js'
 export type { Summary } from './model/summary.js'
 export type { BadSample, DecodedImage, MemoryReport } from './native.js'
+export { scaleLearningRate } from './optim/scaling.js'
 export { evaluate, type EvaluateOptions, type Evaluation } from './train/evaluate.js'
 export type {
   CheckpointEvent,
@@ -33,5 +34,6 @@ export type {
   WarningEvent,
 } from './train/events.js'
 export type { PartialTrainOptions, TrainOptions } from './train/option-types.js'
+export { findLearningRate, type LrFinding, type LrFindOptions, type LrPoint } from './train/lr-find.js'
 export { recipes, type Recipe, type RecipeName } from './train/recipes.js'
 export { Trainer, type FitOptions, type StepBatch, type TrainerOptions } from './train/trainer.js'

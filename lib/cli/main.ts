@@ -9,6 +9,7 @@ import { demoCommand } from './demo.js'
 import { doctorCommand } from './doctor.js'
 import { evalCommand } from './eval.js'
 import { explainCommand } from './explain.js'
+import { lrFindCommand } from './lr-find.js'
 import { createOutput, reportError, type Output } from './output.js'
 import { predictCommand } from './predict.js'
 import { summaryCommand } from './summary.js'
@@ -24,12 +25,13 @@ export const commands: readonly Command[] = [
   summaryCommand,
   benchCommand,
   explainCommand,
+  lrFindCommand,
   doctorCommand,
   verifyCommand,
 ]
 
 /** Part of the plan, not of this version: asking for one is told apart from a misspelt name. */
-const missingCommands = ['attention', 'export', 'import', 'lr-find', 'pack', 'dashboard']
+const missingCommands = ['attention', 'export', 'import', 'pack', 'dashboard']
 
 /**
  * Runs one command line.

@@ -85,7 +85,7 @@ export function epochLine(start: StartEvent, event: EpochEvent): string {
 export function resultLines(result: TrainResult): string[] {
   const lines = [
     result.stopped === null
-      ? `finished: ${result.epochs} epochs, ${result.steps} steps`
+      ? `finished${result.steps < result.totalSteps ? ' early, no better for some epochs' : ''}: ${result.epochs} epochs, ${result.steps} steps`
       : `stopped after step ${result.steps} of ${result.totalSteps}`,
   ]
   if (result.top1 !== null) lines.push(`top-1 ${percent(result.top1)}, top-5 ${percent(result.top5 ?? 0)}${bestText(result)}`)

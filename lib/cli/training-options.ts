@@ -19,7 +19,7 @@ const flagPaths = {
 } as const
 
 export const trainingFlags: Record<string, Flag> = {
-  recipe: { kind: 'text', value: 'NAME', about: 'large, light, cifar or cifar-paper; where the other defaults come from' },
+  recipe: { kind: 'text', value: 'NAME', about: 'large, light, imagenet-fast, cifar or cifar-paper; where the other defaults come from' },
   epochs: { kind: 'text', value: 'N', about: 'passes over the training images' },
   batch: { kind: 'text', value: 'N', about: 'images of one step' },
   lr: { kind: 'text', value: 'X', about: 'base learning rate' },

@@ -68,7 +68,7 @@ export interface EpochEvent {
   top5: number | null
   valLoss: number | null
   raw: Scores | null
-  /** true when no earlier epoch had a higher top-1. */
+  /** true when no earlier epoch was as good by `best.metric`. */
   best: boolean
   /** Seconds of training in this epoch, without validation. */
   seconds: number
@@ -104,7 +104,7 @@ export interface TrainResult {
   epochs: number
   steps: number
   totalSteps: number
-  /** null: the run is finished. */
+  /** null: the run is finished, after all its epochs or, with fewer `epochs` than were asked for, by early stopping. */
   stopped: null | 'maxSteps' | 'aborted'
   /** Training loss of the last step; null when no step was ever made. */
   loss: number | null

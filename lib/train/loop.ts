@@ -9,12 +9,11 @@ export type StopReason = 'maxSteps' | 'aborted'
 
 export interface LoopHooks {
   state: RunState
-  epochs: number
   stepsPerEpoch: number
   /** Says what is going to run and from where. */
   onStart(): AsyncIterable<TrainEvent>
   /** Opens the epoch's batches at the cursor: order and augmentation are a function of (seed, epoch, sample). */
-  openEpoch(): void
+  openEpoch(): Promise<void>
   /** Why to stop before the next step, null to go on. */
   stopReason(): StopReason | null
   /** Some steps in one native call, up to the next point where something else is due. The event loop is free meanwhile. */
@@ -34,8 +33,8 @@ export interface LoopHooks {
 export async function* trainLoop(run: LoopHooks): AsyncGenerator<TrainEvent, void, void> {
   yield* run.onStart()
 
-  while (run.state.epoch < run.epochs) {
-    run.openEpoch()
+  while (run.state.result === null) {
+    await run.openEpoch()
 
     while (run.state.cursor < run.stepsPerEpoch) {
       const reason = run.stopReason()

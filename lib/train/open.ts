@@ -5,6 +5,7 @@
 import { basename, dirname } from 'node:path'
 import { packageVersion } from '../analysis/version.js'
 import type { Dataset } from '../data/dataset.js'
+import { SknetError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import { callNative, type Plan } from '../native.js'
 import { totalSteps, type Schedule } from '../optim/schedule.js'
@@ -15,6 +16,7 @@ import type { TrainOptions } from './option-types.js'
 import { checkMemory, inferencePlan, kernelChoices, threadCount, trainPlan, writeTensors } from './plans.js'
 import { findResumable, settleResumed, type Resumed } from './resume.js'
 import { lockRun } from './run-lock.js'
+import { checkResolution, sizeOfEpoch } from './resolution.js'
 import { clearRunFolder, describeRun, prepareRunFolder, runFolder, trimResults, type RunFolder } from './run-folder.js'
 import { TrainSession } from './session.js'
 import { dataIdentity, freshState, storedOptions, type RunIdentity } from './state.js'
@@ -57,15 +59,18 @@ export async function openSession(model: Model, settings: TrainerSettings, data:
 /** How the run looks at its data. Throws for options that do not fit it. */
 function viewsOf(options: TrainOptions, { train, val }: FitData) {
   const threads = threadCount(options.threads)
-  const view = { transform: trainingView(train, options), threads }
-  return { size: trainingSize(options, train), threads, view, setup: val === null ? null : validationSetup(val, options, threads) }
+  const size = trainingSize(options, train)
+  checkResolution(options.data, size)
+  const { startSize } = options.data
+  for (const side of startSize === null ? [size] : [startSize, size]) trainingView(train, options, side)
+  return { size, threads, setup: val === null ? null : validationSetup(val, options, threads) }
 }
 
 async function openUnlocked(
   model: Model,
   settings: TrainerSettings,
   data: FitData,
-  { size, threads, view, setup }: ReturnType<typeof viewsOf>,
+  { size, threads, setup }: ReturnType<typeof viewsOf>,
   folder: RunFolder | null,
 ): Promise<Session> {
   const { options } = settings
@@ -104,7 +109,9 @@ async function openUnlocked(
       identity,
       versions,
       plan,
-      openTraining: (epoch, skip) => trainingBatches(train, options, view, epoch, skip),
+      openTraining: (epoch, skip) => trainingBatches(train, options, threads, epoch, skip),
+      sizeOf: (epoch) => sizeOfEpoch(options.data, size, epoch),
+      size,
       trainImages: train.size,
       validation,
       state: resumed?.state ?? freshState(),
@@ -132,6 +139,10 @@ export function checkData(model: Model, options: TrainOptions, train: Dataset, v
   checkBatch(train, options)
   checkLabels(train, model.spec.classes)
   if (val !== null) checkLabels(val, model.spec.classes)
+  if (val === null && options.earlyStop.patience > 0) {
+    const details = { option: 'earlyStop.patience', got: options.earlyStop.patience, expected: '0 without validation images' }
+    throw new SknetError('ERR_SKNET_OPTION', 'earlyStop.patience needs validation images to judge by', details)
+  }
 }
 
 /** Predictions with the trained model show pictures to it as validation does, and name classes as the data does. */

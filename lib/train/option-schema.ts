@@ -75,6 +75,10 @@ export const optionSchema: Record<string, OptionRule> = {
   'data.size': orNull(
     integer(null, { min: 1, max: 8192 }, { about: 'side of the training input in pixels; default: what suits the data' }),
   ),
+  'data.startSize': orNull(
+    integer(null, { min: 1, max: 8192 }, { about: 'side of the training input in the first epochs; null: data.size throughout' }),
+  ),
+  'data.rampEpochs': epochList([], { about: 'epochs between which the side grows from data.startSize to data.size, such as 5,13' }),
   'data.mixup': number(0, { min: 0, max: 1e3 }, { about: 'mixup strength', missing: (v) => (v === 0 ? null : 'mixup') }),
   'data.cutmix': number(0, { min: 0, max: 1e3 }, { about: 'cutmix strength', missing: (v) => (v === 0 ? null : 'cutmix') }),
   'data.dctScale': boolean(false, {
@@ -100,6 +104,13 @@ export const optionSchema: Record<string, OptionRule> = {
     integer(null, { min: 1, max: 8192 }, { about: 'side of the centre crop; default: data.size where training resizes to it' }),
   ),
   'eval.interpolation': orNull(oneOf(null, ['bilinear', 'bicubic'], { about: 'resampling filter' })),
+  'best.metric': oneOf('top1', ['top1', 'top5', 'loss'], { about: 'validation number by which best/ is chosen and early stopping judges' }),
+  'earlyStop.patience': integer(
+    0,
+    { min: 0, max: 1_000_000 },
+    { about: 'epochs in a row without getting better that end the run; 0: never' },
+  ),
+  'earlyStop.minDelta': number(0, { min: 0, max: 1e6 }, { about: 'what an epoch has to gain to count as better' }),
   'checkpoint.every': {
     default: '1ep',
     expected: "a whole number of steps of at least 1, or '1ep'",

@@ -1,6 +1,9 @@
 /** The options of a training run as TypeScript sees them; the rules each one has to follow are in option-schema.ts. */
 import type { AugmentName } from '../data/dataset.js'
 
+/** A number of validation that a run can be judged by. */
+export type BestMetric = 'top1' | 'top5' | 'loss'
+
 /** A run's options with every default filled in. `null` stands for "the data set's own", read when the data is known. */
 export interface TrainOptions {
   epochs: number
@@ -21,6 +24,10 @@ export interface TrainOptions {
   data: {
     augment: AugmentName | null
     size: number | null
+    /** Side of the first epochs; null: `size` throughout. */
+    startSize: number | null
+    /** Epochs, counted from 0, between which the side grows; two, or none. */
+    rampEpochs: number[]
     mixup: number
     cutmix: number
     dctScale: boolean
@@ -29,6 +36,9 @@ export interface TrainOptions {
     badSampleBudget: number | null
   }
   eval: { resize: number | null; crop: number | null; interpolation: 'bilinear' | 'bicubic' | null }
+  best: { metric: BestMetric }
+  /** `patience`: epochs in a row that gain no more than `minDelta` end the run; 0: never. */
+  earlyStop: { patience: number; minDelta: number }
   /** `every`: steps, or '1ep' for the end of each epoch. */
   checkpoint: { every: number | '1ep'; keep: number }
   onNonFinite: 'stop'

@@ -12,7 +12,7 @@ export interface Recipe {
   options: PartialTrainOptions
 }
 
-export type RecipeName = 'large' | 'light' | 'cifar' | 'cifar-paper'
+export type RecipeName = 'large' | 'light' | 'imagenet-fast' | 'cifar' | 'cifar-paper'
 
 export const recipes = {
   /** ImageNet, SKNet and its peers: 100 epochs, batch 256 as 8 shards of 32, rate 0.1 divided by ten at epochs 30, 60 and 90. */
@@ -39,6 +39,25 @@ export const recipes = {
       data: { augment: 'light' },
     }),
 
+  /** ImageNet in a fraction of the time: 40 epochs, cosine, averaged weights, images growing from 128 to 192 pixels and judged at 224. */
+  imagenetFast: (overrides?: PartialTrainOptions): Recipe =>
+    recipe(
+      'imagenet-fast',
+      "the project's own, after FFCV's rn50 recipes (rate 0.5 * batch / 256, progressive resolution, smoothing 0.1)",
+      overrides,
+      {
+        epochs: 40,
+        batchSize: 1024,
+        shardSize: 128,
+        optimizer: { lr: 2, momentum: 0.9, weightDecay: 5e-5, nesterov: true },
+        schedule: { name: 'cosine', warmupEpochs: 5 },
+        loss: { labelSmoothing: 0.1 },
+        ema: { decay: 0.9995 },
+        data: { augment: 'light', size: 192, startSize: 128, rampEpochs: [14, 34] },
+        eval: { resize: 256, crop: 224 },
+      },
+    ),
+
   /** A short CIFAR run: 12 epochs, cosine to 0 after one epoch of warm-up. */
   cifar: (overrides?: PartialTrainOptions): Recipe =>
     recipe('cifar', "the project's own short form of the ResNeXt CIFAR recipe", overrides, {
@@ -64,6 +83,7 @@ export const recipes = {
 export const recipesByName: Record<RecipeName, (overrides?: PartialTrainOptions) => Recipe> = {
   large: recipes.large,
   light: recipes.light,
+  'imagenet-fast': recipes.imagenetFast,
   cifar: recipes.cifar,
   'cifar-paper': recipes.cifarPaper,
 }

@@ -8,6 +8,7 @@ import { awaitNative, callNative, type Loader, type Plan, type TrainChunk } from
 import { judgedSection } from '../optim/ema.js'
 import { learningRates, type Schedule } from '../optim/schedule.js'
 import { abortError, cancellable } from './abort.js'
+import { progressAfter, stoppedImproving } from './best.js'
 import { badSampleLimit, badSampleWarning, checkBadSamples, newBadSamples } from './bad-samples.js'
 import { evaluationLoader, runEvaluation } from './evaluate.js'
 import type { CheckpointEvent, EndEvent, Scores, StartEvent, TrainEvent, TrainResult, WarningEvent } from './events.js'
@@ -15,7 +16,7 @@ import type { Session } from './finished.js'
 import { trainLoop, type LoopHooks, type StopReason } from './loop.js'
 import { addChunk, emptySums } from './metrics.js'
 import type { TrainOptions } from './option-types.js'
-import { readTensors } from './plans.js'
+import { readTensors, trainPlan, writeTensors } from './plans.js'
 import type { EvaluationSetup } from './views.js'
 import { addResult, logEvents, type RunFolder } from './run-folder.js'
 import type { RunIdentity, RunState } from './state.js'
@@ -30,6 +31,10 @@ export interface SessionParts {
   identity: RunIdentity
   versions: Record<string, string>
   plan: Plan
+  /** Side of the training input that `plan` is for. */
+  size: number
+  /** That of an epoch; the plan follows it. */
+  sizeOf: (epoch: number) => number
   /** Opens the batches of an epoch, leaving out the first `skip`. */
   openTraining: (epoch: number, skip: number) => Loader
   trainImages: number
@@ -49,10 +54,11 @@ const CHUNK_MS = 200
 
 export class TrainSession implements LoopHooks, Session {
   state: RunState
-  readonly epochs: number
   readonly stepsPerEpoch: number
   readonly #parts: SessionParts
   readonly #badLimit: number
+  #plan: Plan
+  #size: number
   #loader: Loader | null = null
   /** Checkpoint of exactly this state, null when there is none. */
   #checkpoint: string | null
@@ -61,7 +67,8 @@ export class TrainSession implements LoopHooks, Session {
   constructor(parts: SessionParts) {
     this.#parts = parts
     this.state = parts.state
-    this.epochs = parts.schedule.epochs
+    this.#plan = parts.plan
+    this.#size = parts.size
     this.stepsPerEpoch = parts.schedule.stepsPerEpoch
     this.#checkpoint = parts.resumedFrom
     this.#badLimit = badSampleLimit(parts.options.data.badSampleBudget, parts.trainImages)
@@ -75,8 +82,9 @@ export class TrainSession implements LoopHooks, Session {
     return this.#tell([this.#parts.start, ...this.#parts.warnings])
   }
 
-  openEpoch(): void {
+  async openEpoch(): Promise<void> {
     this.#closeEpoch()
+    await this.#fitPlan(this.#parts.sizeOf(this.state.epoch))
     if (this.state.cursor < this.stepsPerEpoch) this.#loader = this.#parts.openTraining(this.state.epoch, this.state.cursor)
   }
 
@@ -86,7 +94,8 @@ export class TrainSession implements LoopHooks, Session {
   }
 
   async trainChunk(): Promise<TrainChunk> {
-    const { plan, schedule, signal, maxSteps } = this.#parts
+    const { schedule, signal, maxSteps } = this.#parts
+    const plan = this.#plan
     const loader = this.#loader!
     const until = Math.min(this.stepsPerEpoch - this.state.cursor, maxSteps - this.state.step, this.#stepsToCheckpoint())
     const lrs = learningRates(schedule, this.state.step, until)
@@ -134,14 +143,16 @@ export class TrainSession implements LoopHooks, Session {
     yield* this.#tell(scores?.warnings ?? [])
     if (this.state.badSamples.length > this.#badLimit) yield* this.#onTooManyBad()
 
-    const epoch = epochEvent(this.state, this.#parts.schedule, scores)
-    const best = epoch.best ? { top1: epoch.top1!, epoch: epoch.epoch, step: epoch.step } : this.state.best
-    this.state = { ...this.state, epoch: epoch.epoch, cursor: 0, sums: emptySums(), lastEpoch: epoch, best }
-    const finished = epoch.epoch === this.epochs
+    const { folder, options, schedule } = this.#parts
+    const { metric } = options.best
+    const epoch = epochEvent(this.state, schedule, metric, scores)
+    const best = epoch.best ? { value: scores!.judged[metric], top1: epoch.top1!, epoch: epoch.epoch, step: epoch.step } : this.state.best
+    const progress = scores === null ? null : progressAfter(options, scores.judged, epoch.epoch, this.state.progress)
+    this.state = { ...this.state, epoch: epoch.epoch, cursor: 0, sums: emptySums(), lastEpoch: epoch, best, progress }
+    const finished = epoch.epoch === schedule.epochs || stoppedImproving(options, epoch.epoch, progress)
     if (finished) this.state = { ...this.state, result: this.#result(null) }
     this.#checkpoint = null
 
-    const { folder, options } = this.#parts
     if (folder !== null) await addResult(folder, epoch)
     const { every } = options.checkpoint
     const due = finished || epoch.best || every === '1ep' || this.state.step % every === 0
@@ -165,7 +176,8 @@ export class TrainSession implements LoopHooks, Session {
    * The model then holds the weights the run is judged by: the average where one is kept.
    */
   async close(failed: boolean): Promise<void> {
-    const { plan, validation, model, options, folder } = this.#parts
+    const { validation, model, options, folder } = this.#parts
+    const plan = this.#plan
     try {
       if (!failed && !this.#ended && this.#checkpoint === null && folder !== null) await this.#save(false)
       model.setWeights(await readTensors(plan, judgedSection(options.ema.decay)))
@@ -180,6 +192,23 @@ export class TrainSession implements LoopHooks, Session {
   async *#tell(events: readonly TrainEvent[]): AsyncGenerator<TrainEvent> {
     if (this.#parts.folder !== null) await logEvents(this.#parts.folder, events)
     yield* events
+  }
+
+  /** A plan for images of `size`, with everything that the one so far has learnt. */
+  async #fitPlan(size: number): Promise<void> {
+    if (size === this.#size) return
+    const { model, options } = this.#parts
+    const next = trainPlan(model, options, size)
+    try {
+      const sections = ['value', 'momentum', ...(options.ema.decay > 0 ? (['ema'] as const) : [])] as const
+      for (const section of sections) await writeTensors(next, section, await readTensors(this.#plan, section))
+    } catch (error) {
+      next.dispose()
+      throw error
+    }
+    this.#plan.dispose()
+    this.#plan = next
+    this.#size = size
   }
 
   #closeEpoch(): void {
@@ -218,7 +247,8 @@ export class TrainSession implements LoopHooks, Session {
   }
 
   async #validate(): Promise<{ judged: Scores; raw: Scores | null; warnings: WarningEvent[] } | null> {
-    const { validation, plan, options, signal } = this.#parts
+    const { validation, options, signal } = this.#parts
+    const plan = this.#plan
     if (validation === null) return null
     const score = async (section: 'value' | 'ema'): Promise<{ scores: Scores; bad: TrainChunk['bad'] }> => {
       callNative(() => validation.plan.copyFrom(plan, section))
@@ -232,7 +262,8 @@ export class TrainSession implements LoopHooks, Session {
 
   /** Writes the state as it is; nothing without a run folder. */
   async #save(best: boolean): Promise<CheckpointEvent[]> {
-    const { folder, model, plan, options, identity, versions } = this.#parts
+    const { folder, model, options, identity, versions } = this.#parts
+    const plan = this.#plan
     if (folder === null) return []
     const path = await writeCheckpoint(folder.checkpoints, this.state.step, {
       spec: model.spec,

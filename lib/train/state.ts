@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { Dataset } from '../data/dataset.js'
 import { SknetError } from '../errors.js'
+import type { BestEpoch, Progress } from './best.js'
 import type { EpochEvent, TrainResult } from './events.js'
 import { emptySums, type EpochSums } from './metrics.js'
 import { flatten } from './options.js'
@@ -28,7 +29,8 @@ export interface RunState {
   /** Training loss of the last step. */
   loss: number | null
   lastEpoch: EpochEvent | null
-  best: { top1: number; epoch: number; step: number } | null
+  best: BestEpoch | null
+  progress: Progress | null
   badSamples: BadSampleRecord[]
   /** Seconds of training since the run began. */
   seconds: number
@@ -51,7 +53,7 @@ export interface RunIdentity {
 const MAY_DIFFER = new Set(['threads', 'device', 'checkpoint.every', 'checkpoint.keep', 'data.badSampleBudget', 'onNonFinite'])
 
 export function freshState(): RunState {
-  const none = { loss: null, lastEpoch: null, best: null, badSamples: [], result: null }
+  const none = { loss: null, lastEpoch: null, best: null, progress: null, badSamples: [], result: null }
   return { step: 0, epoch: 0, cursor: 0, sums: emptySums(), seconds: 0, ...none }
 }
 

@@ -1,8 +1,10 @@
 /** Events and results made from a run's state: plain data from plain data. */
 import type { TrainChunk } from '../native.js'
 import { learningRate, totalSteps, type Schedule } from '../optim/schedule.js'
+import { isBest } from './best.js'
 import type { EpochEvent, Scores, StartEvent, StepEvent, TrainResult } from './events.js'
 import { epochMeans, rate } from './metrics.js'
+import type { BestMetric } from './option-types.js'
 import type { RunState } from './state.js'
 
 /** The event of step `i` of a chunk that began at `state`. */
@@ -23,20 +25,24 @@ export function stepEvent(state: RunState, schedule: Schedule, batchSize: number
 }
 
 /** The event of the epoch whose steps `state` has counted. */
-export function epochEvent(state: RunState, schedule: Schedule, scores: { judged: Scores; raw: Scores | null } | null): EpochEvent {
-  const { sums, step, epoch, best } = state
-  const top1 = scores?.judged.top1 ?? null
+export function epochEvent(
+  state: RunState,
+  schedule: Schedule,
+  metric: BestMetric,
+  scores: { judged: Scores; raw: Scores | null } | null,
+): EpochEvent {
+  const { sums, step, epoch } = state
   return {
     type: 'epoch',
     epoch: epoch + 1,
     step,
     lr: learningRate(schedule, step - 1),
     ...epochMeans(sums),
-    top1,
+    top1: scores?.judged.top1 ?? null,
     top5: scores?.judged.top5 ?? null,
     valLoss: scores?.judged.loss ?? null,
     raw: scores?.raw ?? null,
-    best: top1 !== null && (best === null || top1 > best.top1),
+    best: isBest(metric, scores?.judged ?? null, state.best),
     seconds: sums.seconds,
     waitSeconds: sums.waitSeconds,
   }

@@ -6,6 +6,7 @@ import type { Model } from '../model/model.js'
 import { defaultPreprocessing, type Preprocessing } from '../model/preprocessing.js'
 import type { Loader, TransformOptions } from '../native.js'
 import type { TrainOptions } from './option-types.js'
+import { sizeOfEpoch } from './resolution.js'
 
 /** Batches that native threads keep ready. */
 export const BATCHES_AHEAD = 2
@@ -24,9 +25,9 @@ export function trainingSize(options: TrainOptions, train: Dataset): number {
 }
 
 /** Throws ERR_SKNET_OPTION where the preset does not fit the images. */
-export function trainingView(train: Dataset, options: TrainOptions): TransformOptions {
+export function trainingView(train: Dataset, options: TrainOptions, size = trainingSize(options, train)): TransformOptions {
   const { augment } = options.data
-  return trainTransform(train, { size: trainingSize(options, train), ...(augment === null ? {} : { augment }) })
+  return trainTransform(train, { size, ...(augment === null ? {} : { augment }) })
 }
 
 /** The options of `eval.*`, each the data set's own where it is null. */
@@ -60,15 +61,11 @@ export function validationSetup(val: Dataset, options: TrainOptions, threads: nu
 }
 
 /** The batches of one epoch from number `skip` on; order and augmentation follow from (seed, epoch, sample). */
-export function trainingBatches(
-  train: Dataset,
-  options: TrainOptions,
-  view: { transform: TransformOptions; threads: number },
-  epoch: number,
-  skip: number,
-): Loader {
+export function trainingBatches(train: Dataset, options: TrainOptions, threads: number, epoch: number, skip: number): Loader {
+  const size = sizeOfEpoch(options.data, trainingSize(options, train), epoch)
   return openLoader(train, {
-    ...view,
+    transform: trainingView(train, options, size),
+    threads,
     batchSize: options.batchSize,
     seed: options.seed,
     epoch,

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { writeCifar } from './cifar-files.js'
 import { sknet, temporaryFolder, start } from './cli.js'
 
 const photo = fileURLToPath(new URL('../../../shared/data/photos/train/dog/', import.meta.url))
@@ -40,6 +41,31 @@ describe('e2e: commands', function () {
     expect(outcome.last).to.include({ type: 'result', params: 27479784, macs: 4462710784 })
     expect(outcome.last.layers).to.be.an('array').with.length.above(50)
     expect((await sknet('summary', 'sknet_tiny_cifar', '--classes', '100', '--size', '64', '--json')).last).to.include({ classes: 100 })
+  })
+
+  it('lr-find suggests a rate and keeps nothing', async () => {
+    const data = await writeCifar(join(folder.path(), 'lr-data'), { train: 64, val: 10 })
+    const args = [
+      'lr-find',
+      '--data',
+      data,
+      '--model',
+      'sknet_tiny_cifar',
+      '--batch',
+      '16',
+      '--steps',
+      '12',
+      '--min',
+      '1e-4',
+      '--max',
+      '0.1',
+    ]
+    const outcome = await sknet(...args, '--json')
+    expect(outcome.code).to.equal(0)
+    expect(outcome.last).to.include({ type: 'result', model: 'sknet_tiny_cifar', diverged: false })
+    expect(outcome.last.points).to.be.an('array').with.length(12)
+    expect(outcome.stderr).to.match(/suggested learning rate|nothing to suggest/)
+    expect((await sknet(...args.slice(0, 3), '--json')).code).to.equal(2)
   })
 
   it('doctor reports the machine', async () => {
