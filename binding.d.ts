@@ -151,9 +151,10 @@ export declare class Plan {
 
 // ---------------------------------------------------------------------------------------------- data
 
+/** files: `listedAt` is when the paths were listed, in milliseconds since 1970; a file written after that is a bad sample. */
 export type SourceOptions =
   | { kind: 'cifar'; files: string[]; labelBytes: 1 | 2; labelByte: 0 | 1 }
-  | { kind: 'files'; paths: string[]; labels: Int32Array; maxPixels: number }
+  | { kind: 'files'; paths: string[]; labels: Int32Array; maxPixels: number; listedAt?: number }
   | { kind: 'synthetic'; count: number; classes: number; size: number; seed: number }
   | { kind: 'memory'; images: Uint8Array; labels: Int32Array; height: number; width: number }
 
@@ -185,8 +186,12 @@ export interface LoaderOptions {
   batchSize: number
   seed: number
   epoch: number
-  /** true: a permutation keyed by (seed, epoch). false: the source's order. */
+  /** true: a permutation keyed by (seed, epoch), for sources in chunks within windows (native/data/order.h). false: the source's order. */
   shuffle: boolean
+  /** Every class as often as every other; needs shuffle. Default false. */
+  balanced?: boolean
+  /** Places [begin, end) of every batch that this loader prepares: a rank's share. Default: all. */
+  slice?: [begin: number, end: number]
   /** true: an incomplete last batch is dropped. */
   dropLast: boolean
   /** Batches of this epoch to leave out at the start (resume). */

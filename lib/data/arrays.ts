@@ -57,9 +57,10 @@ export interface FilesOptions {
   split?: SplitName
 }
 
-/** JPEG and PNG files by path, in the order given. Files are opened when they are decoded. */
+/** JPEG and PNG files by path, in the order given. Files are opened when they are decoded; one written after this call is a bad sample. */
 export function fromFiles(paths: readonly string[], options?: FilesOptions): Dataset {
   const files = list('paths', paths, text)
+  const listedAt = Date.now()
   const given = knownKeys('', options, ['labels', 'classes', 'classNames', 'maxPixels', 'split'])
   const labels = optional(given.labels, new Int32Array(files.length), labelArray)
   if (labels.length !== files.length) badOption('labels', given.labels, `as many labels as paths, ${files.length}`)
@@ -76,7 +77,7 @@ export function fromFiles(paths: readonly string[], options?: FilesOptions): Dat
     defaults: photoDefaults(),
     warnings: [],
   }
-  return createDataset(facts, () => ({ kind: 'files', paths: files, labels, maxPixels }))
+  return createDataset(facts, () => ({ kind: 'files', paths: files, labels, maxPixels, listedAt }))
 }
 
 function labelArray(value: unknown): Int32Array {

@@ -78,6 +78,7 @@ interface Settings {
 }
 
 function openSplit(dir: string, split: Split, settings: Settings): Dataset {
+  const listedAt = Date.now()
   const root = splitRoot(dir, split)
   const warnings: string[] = []
   const folders = classFolders(root, settings, warnings)
@@ -106,7 +107,7 @@ function openSplit(dir: string, split: Split, settings: Settings): Dataset {
     warnings,
   }
   const { maxPixels } = settings
-  return createDataset(facts, () => ({ kind: 'files', paths, labels: Int32Array.from(labels), maxPixels }))
+  return createDataset(facts, () => ({ kind: 'files', paths, labels: Int32Array.from(labels), maxPixels, listedAt }))
 }
 
 function splitRoot(dir: string, split: Split): string {

@@ -20,8 +20,18 @@ export interface LoaderSettings {
   ahead?: number
   /** Default: true for a training split. */
   shuffle?: boolean
+  /** Every class as often as every other, rare ones repeated with other crops and flips; needs shuffle. Default false. */
+  balanced?: boolean
   /** Leave out an incomplete last batch; default: true for a training split. */
   dropLast?: boolean
+  /**
+   * Which of `world` ranks this is, from 0. A batch is a list of shards of `shardSize` images (default: the batch); rank r prepares shards
+   * floor(r * shards / world) up to floor((r + 1) * shards / world) of every batch, so the ranks' parts in order are the batch of a world of one. Of
+   * an incomplete last batch a rank may get less, or nothing. Default: rank 0 of 1.
+   */
+  rank?: number
+  world?: number
+  shardSize?: number
   /** Batches to leave out at the start, to go on within an epoch; default 0. */
   skipBatches?: number
   /** Default: the data set's preset for a training split, 'none' otherwise. */
@@ -55,6 +65,10 @@ const settingNames = [
   'threads',
   'ahead',
   'shuffle',
+  'balanced',
+  'rank',
+  'world',
+  'shardSize',
   'dropLast',
   'skipBatches',
   'augment',
@@ -100,18 +114,33 @@ function resolve(dataset: Dataset, settings: LoaderSettings) {
   const training = dataset.split === 'train'
   const int = (name: (typeof settingNames)[number], fallback: number, min: number, max: number) =>
     optional(given[name], fallback, (value) => integer(name, value, { min, max }))
+  const batchSize = integer('batchSize', given.batchSize, { min: 1, max: 2 ** 20 })
+  const shuffle = optional(given.shuffle, training, (value) => boolean('shuffle', value))
+  const balanced = optional(given.balanced, false, (value) => boolean('balanced', value))
+  if (balanced && !shuffle) badOption('balanced', true, 'false where shuffle is false')
   return {
-    batchSize: integer('batchSize', given.batchSize, { min: 1, max: 2 ** 20 }),
+    batchSize,
+    balanced,
+    slice: rankSlice(batchSize, int('shardSize', batchSize, 1, batchSize), int('rank', 0, 0, 2 ** 20), int('world', 1, 1, 2 ** 20)),
     epoch: int('epoch', 0, 0, 2 ** 32 - 1),
     seed: int('seed', 0, 0, Number.MAX_SAFE_INTEGER),
     threads: int('threads', availableParallelism(), 1, 1024),
     ahead: int('ahead', 2, 1, 1024),
-    shuffle: optional(given.shuffle, training, (value) => boolean('shuffle', value)),
+    shuffle,
     dropLast: optional(given.dropLast, training, (value) => boolean('dropLast', value)),
     skipBatches: int('skipBatches', 0, 0, 2 ** 31 - 1),
     onBadSample: optional(given.onBadSample, 'replace' as const, (value) => oneOf('onBadSample', value, ['replace', 'skip'])),
     transform: resolveTransform(dataset, settings, training),
   }
+}
+
+/** Places of a batch that a rank prepares: whole shards, in the order of the ranks. */
+export function rankSlice(batchSize: number, shardSize: number, rank: number, world: number): [begin: number, end: number] {
+  if (rank >= world) badOption('rank', rank, `a rank below the world of ${world}`)
+  if (batchSize % shardSize !== 0) badOption('shardSize', shardSize, `a divisor of the batch size ${batchSize}`)
+  const shards = batchSize / shardSize
+  if (world > shards) badOption('world', world, `at most ${shards}, one shard of ${shardSize} images a rank`)
+  return [Math.floor((rank * shards) / world) * shardSize, Math.floor(((rank + 1) * shards) / world) * shardSize]
 }
 
 function resolveTransform(dataset: Dataset, settings: LoaderSettings, training: boolean): TransformOptions {

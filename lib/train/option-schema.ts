@@ -85,6 +85,7 @@ export const optionSchema: Record<string, OptionRule> = {
     about: 'decode at a reduced scale where the crop allows it',
     missing: (v) => (v === true ? 'decoding at a reduced DCT scale' : null),
   }),
+  'data.balanced': boolean(false, { about: 'every class as often as every other in an epoch, rare ones repeated' }),
   'data.onBadSample': oneOf('replace', ['replace', 'skip'], { about: 'what happens to an image that cannot be read' }),
   'data.badSampleBudget': {
     default: null,

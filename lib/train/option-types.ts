@@ -31,6 +31,8 @@ export interface TrainOptions {
     mixup: number
     cutmix: number
     dctScale: boolean
+    /** Every class as often as every other in an epoch of as many images as there are; rare ones are repeated with other crops. */
+    balanced: boolean
     onBadSample: 'replace' | 'skip'
     /** A share of the training images below 1, else a count; null: max(10, 0.01 %). */
     badSampleBudget: number | null

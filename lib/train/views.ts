@@ -70,6 +70,7 @@ export function trainingBatches(train: Dataset, options: TrainOptions, threads: 
     seed: options.seed,
     epoch,
     shuffle: true,
+    balanced: options.data.balanced,
     dropLast: true,
     skipBatches: skip,
     ahead: BATCHES_AHEAD,

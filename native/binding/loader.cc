@@ -70,6 +70,13 @@ data::LoaderOptions loader_options(const Options& options) {
   loader.seed = static_cast<uint64_t>(options.integer("seed", 0, kMaxSafeInteger));
   loader.epoch = static_cast<uint32_t>(options.integer("epoch", 0, std::numeric_limits<uint32_t>::max()));
   loader.shuffle = options.boolean("shuffle");
+  loader.balanced = options.has("balanced") && options.boolean("balanced");
+  if (options.has("slice")) {
+    const std::vector<double> slice = options.numbers("slice", 2);
+    check(slice[0] >= 0 && slice[1] <= kMaxBatch && slice[0] < slice[1], "ERR_SKNET_NATIVE", "slice must be a part of the batch");
+    loader.slice_begin = static_cast<int>(slice[0]);
+    loader.slice_end = static_cast<int>(slice[1]);
+  }
   loader.drop_last = options.boolean("dropLast");
   loader.skip_batches = options.integer("skipBatches", 0, std::numeric_limits<int32_t>::max());
   loader.transform = transform_options(options.object("transform"));

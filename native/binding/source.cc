@@ -29,7 +29,8 @@ std::unique_ptr<data::Source> make_source(const Options& options) {
   }
   if (kind == "files") {
     const std::span<const int32_t> labels = options.int32_array("labels");
-    return data::make_file_source(options.strings("paths"), {labels.begin(), labels.end()}, options.integer("maxPixels", 1, kMaxInt));
+    return data::make_file_source(options.strings("paths"), {labels.begin(), labels.end()}, options.integer("maxPixels", 1, kMaxInt),
+                                  options.has("listedAt") ? options.integer("listedAt", 0, kMaxSafeInteger) : 0);
   }
   if (kind == "synthetic") {
     return data::make_synthetic_source(options.integer("count", 1, kMaxInt), options.int32("classes", 2, data::kMaxSyntheticClasses),

@@ -33,12 +33,13 @@ class CifarSource final : public Source {
     const File& file = file_of(index);
     return file.path + " record " + std::to_string(index - file.first);
   }
-  void decode(int64_t index, Image& out, std::vector<uint8_t>&) const override {
+  StoredImage read(int64_t index, std::vector<uint8_t>& buffer) const override {
     const uint8_t* planes = record(index) + label_bytes_;
-    out.resize(kSide, kSide);
+    buffer.resize(3 * kPlane);
     for (int64_t i = 0; i < kPlane; ++i) {
-      for (int64_t c = 0; c < 3; ++c) out.rgb[static_cast<size_t>(3 * i + c)] = planes[c * kPlane + i];
+      for (int64_t c = 0; c < 3; ++c) buffer[static_cast<size_t>(3 * i + c)] = planes[c * kPlane + i];
     }
+    return {buffer, kSide, kSide};
   }
 
  private:

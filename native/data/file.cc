@@ -41,13 +41,14 @@ const char* kind_of(mode_t mode) {
 
 }  // namespace
 
-void read_file(const std::string& path, int64_t max_bytes, std::vector<uint8_t>& out) {
+FileFacts read_file(const std::string& path, int64_t max_bytes, std::vector<uint8_t>& out) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer.
   const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (file.get() < 0) throw failure(path, "cannot open the file", errno);
   // statx and not fstat, whose symbol would ask for glibc 2.33.
   struct statx status{};
-  if (statx(file.get(), "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, &status) != 0) throw failure(path, "cannot read the file", errno);
+  if (statx(file.get(), "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE | STATX_MTIME, &status) != 0)
+    throw failure(path, "cannot read the file", errno);
   if (!S_ISREG(status.stx_mode)) {
     const std::string found = kind_of(status.stx_mode);
     throw Error("ERR_SKNET_DATA", "found " + found + ", expected a regular file")
@@ -73,6 +74,7 @@ void read_file(const std::string& path, int64_t max_bytes, std::vector<uint8_t>&
   }
   // Shorter than a moment ago: it is being written to. What is there decides.
   out.resize(filled);
+  return {status.stx_mtime.tv_sec * 1000 + status.stx_mtime.tv_nsec / 1'000'000};
 }
 
 }  // namespace sknet::data

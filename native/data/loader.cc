@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "core/philox.h"
-#include "data/order.h"
+#include "data/decode.h"
 
 namespace sknet::data {
 
@@ -18,6 +18,15 @@ constexpr int kMaxChunk = 8;
 // Not even asked for: more than any machine has.
 constexpr size_t kMaxBytes = size_t{1} << 39;
 
+// The sample's pixels in `image`.
+void read_image(const Source& source, int64_t index, std::vector<uint8_t>& stored, Image& image) {
+  const StoredImage found = source.read(index, stored);
+  if (found.encoded()) return decode_image(found.bytes, source.max_pixels(), image);
+  image.width = found.width;
+  image.height = found.height;
+  image.rgb.assign(found.bytes.begin(), found.bytes.end());
+}
+
 bool is_bad_sample(const Error& e) { return e.code == "ERR_SKNET_DECODE" || e.code == "ERR_SKNET_DATA"; }
 
 }  // namespace
@@ -26,14 +35,17 @@ Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& option
     : source_(std::move(source)), options_(options), transform_(options.transform) {
   check(options_.batch_size >= 1 && options_.threads >= 1 && options_.ahead >= 1 && options_.skip_batches >= 0, "ERR_SKNET_NATIVE",
         "batchSize, threads and ahead must be at least 1, skipBatches at least 0");
-  order_ = epoch_order(source_->size(), options_.seed, options_.epoch, options_.shuffle);
+  check(options_.slice_begin >= 0 && options_.slice_begin <= options_.slice_end && options_.slice_end <= options_.batch_size,
+        "ERR_SKNET_NATIVE", "slice must be a part of the batch");
+  if (options_.slice_end == 0) options_.slice_end = options_.batch_size;
+  order_ = epoch_order(*source_, {options_.seed, options_.epoch, options_.shuffle, options_.balanced});
   const int64_t size = source_->size(), batch = options_.batch_size;
   batches_ = options_.drop_last ? size / batch : (size + batch - 1) / batch;
   next_batch_ = acquired_ = released_ = std::min(options_.skip_batches, batches_);
 
   const int64_t left = batches_ - next_batch_;
   slots_.resize(static_cast<size_t>(std::clamp<int64_t>(options_.ahead + 1, 1, std::max<int64_t>(left, 1))));
-  const int64_t largest = std::min(batch, std::max<int64_t>(size, 1));
+  const int64_t largest = std::min<int64_t>(options_.slice_end - options_.slice_begin, std::max<int64_t>(size, 1));
   const auto floats = static_cast<size_t>(largest) * static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
   const size_t bytes = floats * sizeof(float) * slots_.size();
   try {
@@ -73,7 +85,7 @@ void Loader::stop() {
 
 int Loader::count_of(int64_t batch) const {
   const int64_t rest = source_->size() - batch * options_.batch_size;
-  return static_cast<int>(std::min<int64_t>(rest, options_.batch_size));
+  return static_cast<int>(std::max<int64_t>(0, std::min<int64_t>(rest, options_.slice_end) - options_.slice_begin));
 }
 
 int64_t Loader::remaining() const {
@@ -118,6 +130,27 @@ void Loader::release() {
   to_prepare_.notify_all();
 }
 
+// The chunks of a window are read while the window before it is visited, in the same proportion. Called once a batch, in order.
+std::vector<int32_t> Loader::chunks_to_read(int64_t batch) {
+  std::vector<int32_t> due;
+  const std::vector<ReadWindow>& windows = order_.windows;
+  const int64_t position = batch * options_.batch_size, size = source_->size();
+  while (next_window_ < windows.size()) {
+    const std::vector<int32_t>& chunks = windows[next_window_].chunks;
+    const int64_t begin = next_window_ == 0 ? 0 : windows[next_window_ - 1].position, end = windows[next_window_].position;
+    const int64_t after = next_window_ + 1 < windows.size() ? windows[next_window_ + 1].position : size;
+    size_t wanted = chunks.size();
+    if (position < end) wanted = static_cast<size_t>(std::max<int64_t>(0, position - begin)) * wanted / static_cast<size_t>(end - begin);
+    // Left behind by a resume.
+    if (position >= after) next_window_chunk_ = wanted;
+    while (next_window_chunk_ < wanted) due.push_back(chunks[next_window_chunk_++]);
+    if (next_window_chunk_ < chunks.size()) break;
+    ++next_window_;
+    next_window_chunk_ = 0;
+  }
+  return due;
+}
+
 void Loader::work() {
   Scratch scratch;
   std::unique_lock lock(mutex_);
@@ -127,29 +160,31 @@ void Loader::work() {
       return next_batch_ < released_ + static_cast<int64_t>(slots_.size());
     });
     if (stopped_ || failure_ || next_batch_ == batches_) return;
-    const Chunk chunk = next_chunk();
-    Slot& slot = slot_of(chunk.batch);
+    const Work work = next_work();
+    Slot& slot = slot_of(work.batch);
+    const std::vector<int32_t> chunks = work.begin == 0 ? chunks_to_read(work.batch) : std::vector<int32_t>();
     lock.unlock();
+    for (const int32_t chunk : chunks) source_->read_ahead(static_cast<size_t>(chunk));
     std::exception_ptr failure;
     scratch.bad.clear();
     try {
-      prepare(chunk, slot, scratch);
+      prepare(work, slot, scratch);
     } catch (...) {
       failure = std::current_exception();
     }
     lock.lock();
-    if (failure && (!failure_ || chunk.batch < failed_batch_)) {
+    if (failure && (!failure_ || work.batch < failed_batch_)) {
       failure_ = failure;
-      failed_batch_ = chunk.batch;
+      failed_batch_ = work.batch;
     }
     slot.bad.insert(slot.bad.end(), scratch.bad.begin(), scratch.bad.end());
-    slot.pending -= chunk.end - chunk.begin;
+    slot.pending -= work.end - work.begin;
     if (failure_) to_prepare_.notify_all();
     if (failure_ || slot.pending == 0) to_deliver_.notify_all();
   }
 }
 
-Loader::Chunk Loader::next_chunk() {
+Loader::Work Loader::next_work() {
   const int count = count_of(next_batch_);
   Slot& slot = slot_of(next_batch_);
   if (next_place_ == 0) {
@@ -157,30 +192,31 @@ Loader::Chunk Loader::next_chunk() {
     slot.bad.clear();
   }
   const int share = std::max(1, count / options_.threads);
-  const Chunk chunk{next_batch_, next_place_, std::min(count, next_place_ + std::min(share, kMaxChunk))};
-  next_place_ = chunk.end;
+  const Work work{next_batch_, next_place_, std::min(count, next_place_ + std::min(share, kMaxChunk))};
+  next_place_ = work.end;
   if (next_place_ == count) {
     ++next_batch_;
     next_place_ = 0;
     // Threads that wait for work after the last batch have to see that there is none.
     if (next_batch_ == batches_) to_prepare_.notify_all();
   }
-  return chunk;
+  return work;
 }
 
-void Loader::prepare(const Chunk& chunk, Slot& slot, Scratch& scratch) const {
-  for (int place = chunk.begin; place < chunk.end; ++place) {
+void Loader::prepare(const Work& work, Slot& slot, Scratch& scratch) const {
+  for (int place = work.begin; place < work.end; ++place) {
     {
       const std::lock_guard lock(mutex_);
       if (stopped_) return;
     }
-    prepare_sample(chunk.batch * options_.batch_size + place, place, slot, scratch);
+    prepare_sample(work.batch * options_.batch_size + options_.slice_begin + place, place, slot, scratch);
   }
 }
 
 void Loader::prepare_sample(int64_t position, int place, Slot& slot, Scratch& scratch) const {
-  const int64_t index = order_[static_cast<size_t>(position)];
-  if (try_sample(index, index, place, slot, scratch)) return;
+  const int64_t index = order_.samples[static_cast<size_t>(position)];
+  const uint32_t key = order_.key(position);
+  if (try_sample(index, key, place, slot, scratch)) return;
   if (options_.on_bad_sample == BadSamplePolicy::kSkip) {
     const size_t floats = static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
     std::fill_n(slot.images.data() + static_cast<size_t>(place) * floats, floats, 0.0f);
@@ -188,9 +224,9 @@ void Loader::prepare_sample(int64_t position, int place, Slot& slot, Scratch& sc
     slot.indices[static_cast<size_t>(place)] = static_cast<int32_t>(index);
     return;
   }
-  PhiloxStream random(options_.seed, options_.epoch, static_cast<uint32_t>(index), RandomPurpose::kReplace);
+  PhiloxStream random(options_.seed, options_.epoch, key, RandomPurpose::kReplace);
   for (int i = 0; i < kReplacementTries; ++i) {
-    if (try_sample(random.below(static_cast<uint32_t>(source_->size())), index, place, slot, scratch)) return;
+    if (try_sample(random.below(static_cast<uint32_t>(source_->size())), key, place, slot, scratch)) return;
   }
   const BadSample& first = scratch.bad.back().second;
   throw Error("ERR_SKNET_BAD_SAMPLES", source_->path(index) + " does not decode, and neither does any of " +
@@ -200,12 +236,12 @@ void Loader::prepare_sample(int64_t position, int place, Slot& slot, Scratch& sc
       .with_expected("a data set most of which decodes");
 }
 
-bool Loader::try_sample(int64_t index, int64_t original, int place, Slot& slot, Scratch& scratch) const {
+bool Loader::try_sample(int64_t index, uint32_t key, int place, Slot& slot, Scratch& scratch) const {
   const size_t floats = static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
-  const SampleKey key{options_.seed, options_.epoch, static_cast<uint32_t>(original)};
   try {
-    source_->decode(index, scratch.image, scratch.file);
-    transform_.apply(scratch.image, key, scratch.transform, slot.images.data() + static_cast<size_t>(place) * floats);
+    read_image(*source_, index, scratch.stored, scratch.image);
+    transform_.apply(scratch.image, {options_.seed, options_.epoch, key}, scratch.transform,
+                     slot.images.data() + static_cast<size_t>(place) * floats);
   } catch (const Error& e) {
     if (!is_bad_sample(e)) throw;
     scratch.bad.emplace_back(place, BadSample{index, source_->path(index), e.what()});

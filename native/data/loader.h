@@ -13,6 +13,7 @@
 
 #include "core/batch.h"
 #include "data/image.h"
+#include "data/order.h"
 #include "data/source.h"
 #include "data/transform.h"
 
@@ -26,7 +27,10 @@ struct LoaderOptions {
   uint64_t seed = 0;
   uint32_t epoch = 0;
   bool shuffle = false;
+  bool balanced = false;
   bool drop_last = false;
+  // Of every batch this loader prepares the places from slice_begin up to slice_end: a rank's share. 0, 0: the whole batch.
+  int slice_begin = 0, slice_end = 0;
   int64_t skip_batches = 0;
   TransformOptions transform;
   int threads = 1;
@@ -34,9 +38,10 @@ struct LoaderOptions {
   BadSamplePolicy on_bad_sample = BadSamplePolicy::kReplace;
 };
 
-// What a batch holds depends on (seed, epoch, sample) and the options, never on `threads` or on timing. Batches come in order.
-// A sample that does not decode is reported in its batch and replaced by another, drawn from (seed, epoch, sample), or skipped (label -1,
-// zeros). Replacements get the lost sample's crop and flip.
+// What a batch holds depends on (seed, epoch, sample) and the options, never on `threads` or on timing. Batches come in order. The slices
+// of one batch that several loaders prepare are, put together, what one loader prepares of it. A sample that does not decode is reported in
+// its batch and replaced by another, drawn from (seed, epoch, sample), or skipped (label -1, zeros). Replacements get the lost sample's
+// crop and flip.
 class Loader final : public BatchSource {
  public:
   // Allocates ahead + 1 slots and starts the threads. Throws Error ERR_SKNET_OOM naming the amount when the slots do not fit.
@@ -54,7 +59,6 @@ class Loader final : public BatchSource {
   int64_t remaining() const override;
   int height() const override { return transform_.options().height; }
   int width() const override { return transform_.options().width; }
-  int batch_size() const { return options_.batch_size; }
 
   // Makes a waiting acquire() and all later ones throw. Any thread; does not wait.
   void stop();
@@ -67,13 +71,13 @@ class Loader final : public BatchSource {
     int pending = -1;                            // samples still to be done; -1: nobody has begun
     Batch batch;
   };
-  struct Chunk {
+  struct Work {
     int64_t batch;
     int begin, end;  // places in the batch
   };
   struct Scratch {
     Image image;
-    std::vector<uint8_t> file;
+    std::vector<uint8_t> stored;
     TransformScratch transform;
     std::vector<std::pair<int, BadSample>> bad;
   };
@@ -82,15 +86,16 @@ class Loader final : public BatchSource {
   int count_of(int64_t batch) const;
   void stop_and_join();
   void work();
-  Chunk next_chunk();  // under mutex_, when there is one
-  void prepare(const Chunk& chunk, Slot& slot, Scratch& scratch) const;
+  Work next_work();                                    // under mutex_, when there is some
+  std::vector<int32_t> chunks_to_read(int64_t batch);  // under mutex_
+  void prepare(const Work& work, Slot& slot, Scratch& scratch) const;
   void prepare_sample(int64_t position, int place, Slot& slot, Scratch& scratch) const;
-  bool try_sample(int64_t index, int64_t original, int place, Slot& slot, Scratch& scratch) const;
+  bool try_sample(int64_t index, uint32_t key, int place, Slot& slot, Scratch& scratch) const;
 
   const std::shared_ptr<const Source> source_;
-  const LoaderOptions options_;
+  LoaderOptions options_;
   const Transform transform_;
-  std::vector<int32_t> order_;
+  EpochOrder order_;
   int64_t batches_ = 0;
   std::vector<Slot> slots_;
   std::vector<std::thread> threads_;
@@ -99,10 +104,11 @@ class Loader final : public BatchSource {
   std::condition_variable to_prepare_, to_deliver_;
   bool stopped_ = false;
   bool acquiring_ = false;
-  int64_t next_batch_ = 0;  // of the next chunk
+  int64_t next_batch_ = 0;  // of the next work
   int next_place_ = 0;
   int64_t acquired_ = 0;  // batches handed out and handed back; acquired_ - 1 is held when they differ
   int64_t released_ = 0;
+  size_t next_window_ = 0, next_window_chunk_ = 0;  // whose reading has not been asked for
   std::exception_ptr failure_;
   int64_t failed_batch_ = 0;
 };

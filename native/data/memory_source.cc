@@ -17,12 +17,9 @@ class MemorySource final : public Source {
   int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
   int32_t label(int64_t index) const override { return labels_[static_cast<size_t>(index)]; }
   std::string path(int64_t index) const override { return "image " + std::to_string(index) + " in memory"; }
-  void decode(int64_t index, Image& out, std::vector<uint8_t>&) const override {
-    out.width = width_;
-    out.height = height_;
-    const int64_t bytes = int64_t{3} * height_ * width_;
-    const auto first = images_.begin() + index * bytes;
-    out.rgb.assign(first, first + bytes);
+  StoredImage read(int64_t index, std::vector<uint8_t>&) const override {
+    const size_t bytes = size_t{3} * static_cast<size_t>(height_) * static_cast<size_t>(width_);
+    return {std::span(images_).subspan(static_cast<size_t>(index) * bytes, bytes), width_, height_};
   }
 
  private:

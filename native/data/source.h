@@ -1,13 +1,27 @@
-// The samples of one split of a data set: how many, their labels, how each becomes a picture.
+// The samples of one split of a data set: how many, their labels, what is stored of each.
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "data/image.h"
-
 namespace sknet::data {
+
+// One sample as it is stored.
+struct StoredImage {
+  std::span<const uint8_t> bytes;  // a JPEG or PNG file; or RGB pixels, [height, width, 3]
+  int width = 0, height = 0;       // of pixels; 0: the bytes are a file
+
+  bool encoded() const { return width == 0; }
+};
+
+// Neighbouring samples that are read at one go, where a data set lies in large files.
+struct Chunk {
+  int64_t first;  // its samples go on to the next chunk's first
+  int64_t bytes;
+};
 
 // Immutable after construction, so any number of loaders and threads may share one.
 class Source {
@@ -17,9 +31,16 @@ class Source {
   virtual int32_t label(int64_t index) const = 0;
   // Where the sample is, for people: a file, or a file and the record in it.
   virtual std::string path(int64_t index) const = 0;
-  // Throws Error ERR_SKNET_DECODE or ERR_SKNET_DATA with a reason that does not repeat the path. `file_buffer` is the calling thread's, for
-  // sources that read files.
-  virtual void decode(int64_t index, Image& out, std::vector<uint8_t>& file_buffer) const = 0;
+  // Throws Error ERR_SKNET_DATA with a reason that does not repeat the path. The result may point into `buffer`, which is the calling
+  // thread's.
+  virtual StoredImage read(int64_t index, std::vector<uint8_t>& buffer) const = 0;
+  // Larger pictures are refused before memory is taken for them.
+  virtual int64_t max_pixels() const { return std::numeric_limits<int32_t>::max(); }
+
+  // In ascending order, the first one starting at 0; empty where any order is as cheap as another.
+  virtual std::vector<Chunk> chunks() const { return {}; }
+  // A hint that a chunk's samples are going to be read; returns at once.
+  virtual void read_ahead(size_t) const {}
 };
 
 }  // namespace sknet::data

@@ -140,11 +140,11 @@ class SyntheticSource final : public Source {
   int64_t size() const override { return count_; }
   int32_t label(int64_t index) const override { return static_cast<int32_t>(index % classes_); }
   std::string path(int64_t index) const override { return "synthetic image " + std::to_string(index); }
-  void decode(int64_t index, Image& out, std::vector<uint8_t>&) const override {
+  StoredImage read(int64_t index, std::vector<uint8_t>& buffer) const override {
     PhiloxStream random(seed_, 0, static_cast<uint32_t>(index), RandomPurpose::kSynthetic);
     const Drawing drawing(label(index), classes_, size_, random);
-    out.resize(size_, size_);
-    uint8_t* target = out.rgb.data();
+    buffer.resize(static_cast<size_t>(size_) * static_cast<size_t>(size_) * 3);
+    uint8_t* target = buffer.data();
     for (int y = 0; y < size_; ++y) {
       for (int x = 0; x < size_; ++x) {
         const Colour colour = drawing.at(x, y);
@@ -158,6 +158,7 @@ class SyntheticSource final : public Source {
         }
       }
     }
+    return {buffer, size_, size_};
   }
 
  private:
