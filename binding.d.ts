@@ -151,10 +151,11 @@ export declare class Plan {
 
 // ---------------------------------------------------------------------------------------------- data
 
-/** files: `listedAt` is when the paths were listed, in milliseconds since 1970; a file written after that is a bad sample. */
+/** files: `listedAt` is when the paths were listed, in milliseconds since 1970; a file written after that is a bad sample. shards: one index a tar, '' for none. */
 export type SourceOptions =
   | { kind: 'cifar'; files: string[]; labelBytes: 1 | 2; labelByte: 0 | 1 }
   | { kind: 'files'; paths: string[]; labels: Int32Array; maxPixels: number; listedAt?: number }
+  | { kind: 'shards'; tars: string[]; indexes: string[]; maxPixels: number }
   | { kind: 'synthetic'; count: number; classes: number; size: number; seed: number }
   | { kind: 'memory'; images: Uint8Array; labels: Int32Array; height: number; width: number }
 
@@ -163,6 +164,8 @@ export declare class Source {
   constructor(options: SourceOptions)
   readonly size: number
   labels(): Int32Array
+  /** What was left out when it was opened, in words. */
+  notes(): string[]
 }
 
 /** From a decoded image to height x width x 3 floats: geometry, then (v / 255 - mean) / std per channel. */
@@ -223,6 +226,42 @@ export declare class Loader {
   dispose(): void
 }
 
+export interface PackerOptions {
+  /** original: the file's bytes, once they have proved to decode. jpeg: decoded, resized, encoded anew. raw: .npy of the resized pixels. */
+  mode: 'original' | 'jpeg' | 'raw'
+  /** Shorter side of pictures that are larger; 0: no resizing. Not for original. */
+  shortSide: number
+  quality: number
+  shardBytes: number
+  threads: number
+  /** A permutation of `seed` instead of the source's order. */
+  shuffle: boolean
+  seed: number
+  /** Position in that order to begin at (resume). */
+  from: number
+  /** Also KEY.json: the path without `root` before it, and the class. */
+  info: boolean
+  root: string
+}
+
+export interface ShardFacts {
+  /** Positions in the packing order that it covers. */
+  from: number
+  to: number
+  samples: number
+  bytes: number
+}
+
+/** Writes a source into tar shards; their bytes do not depend on the threads, nor on where an earlier packing stopped. */
+export declare class Packer {
+  constructor(source: Source, options: PackerOptions)
+  /** Positions done so far, those before `from` included. */
+  readonly done: number
+  /** The next shard and its index, fsync'd, over what is there; from === to: nothing was left and nothing is written. */
+  writeShard(tar: string, index: string): Promise<ShardFacts & { bad: BadSample[] }>
+  dispose(): void
+}
+
 export interface DecodedImage {
   /** RGB, row-major, [height, width, 3] */
   data: Uint8Array
@@ -242,6 +281,11 @@ export interface Binding {
   /** Fills `out` with Philox normal numbers of mean 0; the same (seed, stream) gives the same numbers on every machine. */
   randomNormal(out: Float32Array, options: { seed: number; stream: string; std: number }): void
   decodeImage(data: Uint8Array, options: DecodeOptions): Promise<DecodedImage>
+  /** new Source(options), on a native thread. */
+  openSource(options: SourceOptions): Promise<Source>
+  /** Throws at the first thing that differs from the index; `quick` reads the index only. */
+  verifyShard(tar: string, index: string, quick: boolean): Promise<ShardFacts>
+  Packer: typeof Packer
   Plan: typeof Plan
   Source: typeof Source
   Loader: typeof Loader

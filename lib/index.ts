@@ -7,6 +7,7 @@ export type { AugmentName, Dataset, DatasetDefaults, Splits } from './data/datas
 export { decodeImage, type DecodeImageOptions } from './data/decode-image.js'
 export { imageFolder, type FolderSplits, type ImageFolderOptions } from './data/image-folder.js'
 export { loader, type LoaderBatch, type LoaderSettings } from './data/loader.js'
+export { packed, type PackedOptions } from './data/packed.js'
 export { synthetic, type SyntheticOptions } from './data/synthetic.js'
 export { SknetError, type SknetErrorCode, type SknetErrorDetails } from './errors.js'
 export type { CifarOptions } from './model/cifar.js'

@@ -30,10 +30,10 @@ export interface LoaderRun {
  * Throws ERR_SKNET_OPTION naming the flag, ERR_SKNET_DATA.
  */
 export async function benchLoader(args: Args, warmup: number, output: Output): Promise<BenchFacts> {
-  const path = required(args, 'bench --loader', 'data', 'PATH', 'CIFAR binaries or a folder of images')
+  const path = required(args, 'bench --loader', 'data', 'PATH', 'CIFAR binaries, a folder of images or tar shards')
   const mode = choice(args, 'mode', ['train', 'infer'])
   const split = mode === 'train' ? 'train' : 'val'
-  const detected = detectDataset(path, {}, [split])
+  const detected = await detectDataset(path, {}, [split])
   const dataset = detected[split]!
   const threads = threadsOf(args)
   const batch = wholeNumber(args, 'batch', 64, { min: 1, max: 65536 })

@@ -17,7 +17,7 @@ const kindFlags = {
 type Kind = keyof typeof kindFlags
 
 const loaderFlags: Record<string, Flag> = {
-  data: { kind: 'text', value: 'PATH', about: '--loader: CIFAR binaries or a folder of images' },
+  data: { kind: 'text', value: 'PATH', about: '--loader: CIFAR binaries, a folder of images or tar shards' },
   images: {
     kind: 'number',
     value: 'N',

@@ -42,7 +42,7 @@ export const demoCommand: Command = {
       output.say('What next:')
       output.say(`  sknet verify ${run}`)
       output.say(
-        '  sknet train --data PATH --model sknet_tiny_cifar --recipe cifar --run runs/first    (PATH: CIFAR binaries or a folder of images)',
+        '  sknet train --data PATH --model sknet_tiny_cifar --recipe cifar --run runs/first    (PATH: CIFAR binaries, a folder of images or tar shards)',
       )
       output.say('  sknet train --help')
     }

@@ -16,21 +16,21 @@ export const evalCommand: Command = {
   flags: {
     weights: { kind: 'text', value: 'W', about: 'a run, checkpoint or model folder, or a safetensors file' },
     arch: { kind: 'text', value: 'NAME', about: 'network, where the weights do not say' },
-    data: { kind: 'text', value: 'PATH', about: 'CIFAR binaries or a folder of images' },
+    data: { kind: 'text', value: 'PATH', about: 'CIFAR binaries, a folder of images or tar shards' },
     ...viewFlags,
     batch: { kind: 'number', value: 'N', about: 'images at a time; default 64' },
     ...machineFlags,
   },
   run: async (args, output) => {
     const weights = required(args, 'eval', 'weights', 'W', 'a run, folder or safetensors file')
-    const data = required(args, 'eval', 'data', 'PATH', 'CIFAR binaries or a folder of images')
+    const data = required(args, 'eval', 'data', 'PATH', 'CIFAR binaries, a folder of images or tar shards')
     const options: EvaluateOptions = {
       ...viewOptions(args),
       ...(args.has('batch') ? { batchSize: wholeNumber(args, 'batch', 64, { min: 1, max: 65536 }) } : {}),
     }
-    const opened = detectDataset(data, {}, ['val'])
+    const opened = await detectDataset(data, {}, ['val'])
     const model = await loadModel(weights, args.has('arch') ? { arch: args.text('arch')! } : {})
-    const val = namedAlike(opened, model, data, output)
+    const val = await namedAlike(opened, model, data, output)
     warnSkipped(model, output)
     const { bad, ...result } = await evaluate(model, val, options)
     for (const { path, reason } of bad) output.warn(`warning: ${path}: ${reason}`)
@@ -47,10 +47,10 @@ export const evalCommand: Command = {
  * The images with the model's class numbers. A folder may hold some of the model's classes only, which its own count would number anew;
  * where it shares no name with the model, that count is all there is.
  */
-function namedAlike({ kind, val }: DetectedDataset, { classNames }: Model, path: string, output: Output): Dataset {
+async function namedAlike({ kind, val }: DetectedDataset, { classNames }: Model, path: string, output: Output): Promise<Dataset> {
   const own = val!.classNames
   if (kind !== 'image-folder' || classNames === undefined || own.join('\n') === classNames.join('\n')) return val!
-  if (own.some((name) => classNames.includes(name))) return detectDataset(path, { classNames }, ['val']).val!
+  if (own.some((name) => classNames.includes(name))) return (await detectDataset(path, { classNames }, ['val'])).val!
   output.warn(`warning: ${path} shares no class name with the model; its folders in order count as the model's classes`)
   return val!
 }

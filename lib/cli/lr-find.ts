@@ -25,7 +25,7 @@ export const lrFindCommand: Command = {
     const path = required(args, 'lr-find', 'data', 'PATH', 'a data set')
     const name = canonicalName(required(args, 'lr-find', 'model', 'NAME', 'the name of a network'))
     const { options, recipe } = await configuredTraining(args)
-    const { train } = detectDataset(path)
+    const { train } = await detectDataset(path)
     if (train === undefined) throw usageError(`${path} has validation images only`, 'data', { got: path, expected: 'images to train on' })
     const model = createModel(name, { classes: train.classes, seed: options.seed ?? 0 })
     try {

@@ -11,6 +11,7 @@ import { evalCommand } from './eval.js'
 import { explainCommand } from './explain.js'
 import { lrFindCommand } from './lr-find.js'
 import { createOutput, reportError, type Output } from './output.js'
+import { packCommand } from './pack.js'
 import { predictCommand } from './predict.js'
 import { summaryCommand } from './summary.js'
 import { trainCommand } from './train.js'
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
   evalCommand,
   predictCommand,
   summaryCommand,
+  packCommand,
   benchCommand,
   explainCommand,
   lrFindCommand,
@@ -31,7 +33,7 @@ export const commands: readonly Command[] = [
 ]
 
 /** Part of the plan, not of this version: asking for one is told apart from a misspelt name. */
-const missingCommands = ['attention', 'export', 'import', 'pack', 'dashboard']
+const missingCommands = ['attention', 'export', 'import', 'dashboard']
 
 /**
  * Runs one command line.

@@ -20,7 +20,7 @@ export const trainCommand: Command = {
   name: 'train',
   about: 'Trains a network. The same line again goes on from the newest valid checkpoint of its run folder.',
   flags: {
-    data: { kind: 'text', value: 'PATH', about: 'CIFAR binaries or a folder of images' },
+    data: { kind: 'text', value: 'PATH', about: 'CIFAR binaries, a folder of images or tar shards' },
     model: { kind: 'text', value: 'NAME', about: 'network, such as sknet50' },
     ...trainingFlags,
     run: { kind: 'text', value: 'DIR', about: 'run folder: checkpoints, results, events' },
@@ -32,13 +32,13 @@ export const trainCommand: Command = {
   },
   run: async (args, output) => {
     const setup = await configuredTraining(args)
-    const path = needed(setup.dataset, 'data', 'CIFAR binaries or a folder of images')
+    const path = needed(setup.dataset, 'data', 'CIFAR binaries, a folder of images or tar shards')
     const name = canonicalName(needed(setup.model, 'model', 'the name of a network'))
     const maxSteps = maxStepsOf(args)
     const recipe = setup.recipe === null ? {} : { recipe: checkRecipe(setup.recipe) }
     const run = setup.run === null ? {} : { run: setup.run }
 
-    const { train, val } = detectDataset(path)
+    const { train, val } = await detectDataset(path)
     if (train === undefined) throw usageError(`${path} has validation images only`, 'data', { got: path, expected: 'images to train on' })
     const seed = setup.options.seed ?? 0
     const model = await openModel(name, seed, setup.init, train)

@@ -26,7 +26,7 @@ export interface DatasetDefaults {
 }
 
 export interface Dataset {
-  readonly kind: 'cifar10' | 'cifar100' | 'image-folder' | 'synthetic' | 'arrays' | 'files'
+  readonly kind: 'cifar10' | 'cifar100' | 'image-folder' | 'shards' | 'synthetic' | 'arrays' | 'files'
   /** The folder it was read from; '' where there is none. */
   readonly path: string
   readonly split: Split
@@ -57,14 +57,14 @@ export interface Splits {
 
 type Facts = Omit<Dataset, 'labels' | 'open' | 'dispose' | typeof Symbol.asyncDispose>
 
-/** A Dataset from its facts; `source` says how to open it and is called when it has to be. */
-export function createDataset(facts: Facts, source: () => SourceOptions): Dataset {
-  let opened: Source | undefined
+/** A Dataset from its facts; `source` says how to open it and is called when it has to be. `made` is that source, where it is there already. */
+export function createDataset(facts: Facts, source: () => SourceOptions, made?: Source): Dataset {
+  let opened = made
+  if (opened !== undefined) checkLabels(facts, opened.labels())
   const open = (): Source => {
     if (opened === undefined) {
-      const made = callNative((binding) => new binding.Source(source()))
-      checkLabels(facts, made.labels())
-      opened = made
+      opened = callNative((binding) => new binding.Source(source()))
+      checkLabels(facts, opened.labels())
     }
     return opened
   }

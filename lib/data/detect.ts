@@ -1,34 +1,38 @@
 /** Which data set a path holds, for `--data`. */
-import { extname } from 'node:path'
 import { text } from '../check.js'
 import { cifar10, cifar100, detectCifar } from './cifar.js'
 import type { Dataset, Split } from './dataset.js'
 import { badData, readFolder, statPath } from './folder.js'
 import { folderSplits, imageFolder } from './image-folder.js'
 import type { ImageFolderOptions } from './image-folder.js'
+import { packed } from './packed.js'
+import { splitFiles } from './split-files.js'
 
 export interface DetectedDataset {
-  kind: 'cifar10' | 'cifar100' | 'image-folder'
+  kind: 'cifar10' | 'cifar100' | 'image-folder' | 'shards'
   /** Missing where the folder has no such files. */
   train?: Dataset
   val?: Dataset
 }
 
-const supported = 'a folder with CIFAR binaries (data_batch_*.bin, train.bin, test_batch.bin, test.bin), or with a folder of images a class'
+const supported =
+  'a folder with CIFAR binaries (data_batch_*.bin, train.bin, test_batch.bin, test.bin), with a folder of images a class, or with tar shards'
 
 /**
- * Recognises CIFAR-10 and CIFAR-100 binaries by name and record size, and ImageFolder. A folder of class folders without train/ and val/
- * is both splits. `splits` restricts what is opened (eval needs only 'val'). Throws ERR_SKNET_DATA naming what was found.
+ * Recognises CIFAR-10 and CIFAR-100 binaries by name and record size, tar shards by their ending, and ImageFolder. A folder of class folders
+ * without train/ and val/ is both splits, as are shards that do not say which they are of. `splits` restricts what is opened (eval needs only 'val'). Throws ERR_SKNET_DATA naming what was found.
  */
-export function detectDataset(
+export async function detectDataset(
   path: string,
   options: Omit<ImageFolderOptions, 'split'> = {},
   splits: readonly Split[] = ['train', 'val'],
-): DetectedDataset {
+): Promise<DetectedDataset> {
   text('data', path)
   const stat = statPath(path)
   if (stat === undefined) badData(path, 'nothing', supported)
-  if (!stat.isDirectory()) badData(path, isTar(path) ? 'a tar file' : 'a file', supported, isTar(path) ? tarHint : undefined)
+  const shards = splitsOf(splitFiles(path, '.tar'))
+  if (shards.length > 0) return opened('shards', wanted(path, shards, splits), (split) => packed(path, { split }))
+  if (!stat.isDirectory()) badData(path, 'a file', supported)
   const cifar = detectCifar(path)
   if (cifar !== null) {
     const open = cifar.kind === 'cifar10' ? cifar10 : cifar100
@@ -36,14 +40,11 @@ export function detectDataset(
   }
   const entries = readFolder(path)
   if (entries.length === 0) badData(path, 'an empty folder', supported)
-  if (entries.some((entry) => entry.isFile() && isTar(entry.name))) badData(path, 'tar files', supported, tarHint)
   return opened('image-folder', wanted(path, folderSplits(path), splits), (split) => imageFolder(path, { ...options, split }))
 }
 
-const tarHint = 'Tar shards are not supported; unpack them into a folder a class.'
-
-function isTar(name: string): boolean {
-  return extname(name).toLowerCase() === '.tar'
+function splitsOf(found: Partial<Record<Split, unknown>>): Split[] {
+  return (['train', 'val'] as const).filter((split) => found[split] !== undefined)
 }
 
 function wanted(path: string, found: Split[], asked: readonly Split[]): Split[] {
@@ -52,6 +53,12 @@ function wanted(path: string, found: Split[], asked: readonly Split[]): Split[] 
   return both
 }
 
-function opened(kind: DetectedDataset['kind'], splits: Split[], open: (split: Split) => Dataset): DetectedDataset {
-  return { kind, ...Object.fromEntries(splits.map((split) => [split, open(split)])) }
+async function opened(
+  kind: DetectedDataset['kind'],
+  splits: Split[],
+  open: (split: Split) => Dataset | Promise<Dataset>,
+): Promise<DetectedDataset> {
+  const found: DetectedDataset = { kind }
+  for (const split of splits) found[split] = await open(split)
+  return found
 }

@@ -17,6 +17,9 @@ class AddonData {
 
   AsyncRunner& runner() { return *runner_; }
 
+  // The class of binding.d.ts, for functions that return one.
+  Napi::FunctionReference source_class;
+
  private:
   explicit AddonData(Napi::Env env) : runner_(std::make_unique<AsyncRunner>(env)) {}
   static void at_teardown(void* data);

@@ -6,6 +6,7 @@
 #include "binding/error.h"
 #include "binding/image.h"
 #include "binding/loader.h"
+#include "binding/pack.h"
 #include "binding/plan.h"
 #include "binding/random.h"
 #include "binding/source.h"
@@ -21,6 +22,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("cpuInfo", Napi::Function::New(env, cpu_info, "cpuInfo"));
     exports.Set("randomNormal", Napi::Function::New(env, random_normal, "randomNormal"));
     exports.Set("decodeImage", Napi::Function::New(env, decode_image, "decodeImage"));
+    exports.Set("openSource", Napi::Function::New(env, open_source, "openSource"));
+    exports.Set("verifyShard", Napi::Function::New(env, verify_shard, "verifyShard"));
+    exports.Set("Packer", PackerObject::define(env));
     exports.Set("Plan", PlanObject::define(env));
     exports.Set("Source", SourceObject::define(env));
     exports.Set("Loader", LoaderObject::define(env));

@@ -36,6 +36,8 @@ class Source {
   virtual StoredImage read(int64_t index, std::vector<uint8_t>& buffer) const = 0;
   // Larger pictures are refused before memory is taken for them.
   virtual int64_t max_pixels() const { return std::numeric_limits<int32_t>::max(); }
+  // What was left out when it was opened, in words.
+  virtual std::vector<std::string> notes() const { return {}; }
 
   // In ascending order, the first one starting at 0; empty where any order is as cheap as another.
   virtual std::vector<Chunk> chunks() const { return {}; }
