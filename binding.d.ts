@@ -179,6 +179,8 @@ export interface TransformOptions {
   aspect: [number, number]
   resize: number
   interpolation: 'bilinear' | 'bicubic'
+  /** random_resized_crop: JPEGs may be decoded at 1/2, 1/4 or 1/8 of their size where the crop stays at least as large as the result; default false. */
+  dctScale?: boolean
   /** Probability of a horizontal flip. */
   flip: number
   mean: [number, number, number]

@@ -81,10 +81,7 @@ export const optionSchema: Record<string, OptionRule> = {
   'data.rampEpochs': epochList([], { about: 'epochs between which the side grows from data.startSize to data.size, such as 5,13' }),
   'data.mixup': number(0, { min: 0, max: 1e3 }, { about: 'mixup strength', missing: (v) => (v === 0 ? null : 'mixup') }),
   'data.cutmix': number(0, { min: 0, max: 1e3 }, { about: 'cutmix strength', missing: (v) => (v === 0 ? null : 'cutmix') }),
-  'data.dctScale': boolean(false, {
-    about: 'decode at a reduced scale where the crop allows it',
-    missing: (v) => (v === true ? 'decoding at a reduced DCT scale' : null),
-  }),
+  'data.dctScale': boolean(false, { about: 'decode JPEGs at 1/2, 1/4 or 1/8 of their size for training where the crop allows it' }),
   'data.balanced': boolean(false, { about: 'every class as often as every other in an epoch, rare ones repeated' }),
   'data.onBadSample': oneOf('replace', ['replace', 'skip'], { about: 'what happens to an image that cannot be read' }),
   'data.badSampleBudget': {

@@ -50,6 +50,7 @@ data::TransformOptions transform_options(const Options& options) {
   transform.resize = options.int32("resize", 0, kMaxSide);
   transform.interpolation =
       one_of<data::Filter>(options, "interpolation", {{"bilinear", data::Filter::kBilinear}, {"bicubic", data::Filter::kBicubic}});
+  transform.dct_scale = options.has("dctScale") && options.boolean("dctScale");
   transform.flip = options.number("flip");
   const std::vector<double> mean = options.numbers("mean", 3), std = options.numbers("std", 3);
   for (size_t c = 0; c < 3; ++c) {

@@ -62,12 +62,16 @@ void check_pixels(int64_t width, int64_t height, int64_t max_pixels) {
 }
 
 void decode_image(std::span<const uint8_t> bytes, int64_t max_pixels, Image& out) {
+  decode_image(bytes, max_pixels, [](int width, int height) { return Part{{0, 0, width, height}}; }, out);
+}
+
+void decode_image(std::span<const uint8_t> bytes, int64_t max_pixels, const ChoosePart& choose, Image& out) {
   if (bytes.empty()) throw Error("ERR_SKNET_DECODE", "the file is empty").with_got("0 bytes").with_expected("a JPEG or PNG image");
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::string found = first_bytes(bytes);
   for (const Signature& signature : kSignatures) {
     if (text.size() < signature.offset || !text.substr(signature.offset).starts_with(signature.bytes)) continue;
-    if (signature.format == Format::kJpeg) return decode_jpeg(bytes, max_pixels, out);
+    if (signature.format == Format::kJpeg) return decode_jpeg(bytes, max_pixels, choose, out);
     if (signature.format == Format::kPng) return decode_png(bytes, max_pixels, out);
     found = signature.name;
     break;

@@ -1,9 +1,11 @@
 #include "data/decode_jpeg.h"
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 // In this order: jpeglib.h needs cstdio and cstddef, and decides which codes jerror.h numbers.
 // clang-format off
@@ -21,6 +23,10 @@ namespace {
 constexpr int kMaxScans = 100;
 // Each scan walks over the whole picture, so the time a file can take is bounded by both together.
 constexpr int64_t kMaxScanPixels = 2'000'000'000;
+// Columns decoded beside the wanted ones: colour is interpolated between neighbours, and at the edge of what is decoded it has only one.
+constexpr int kMargin = 1;
+// Where the end-of-image marker is looked for; some writers leave bytes after it.
+constexpr size_t kTail = 1024;
 
 struct ErrorManager {
   jpeg_error_mgr base;
@@ -101,29 +107,70 @@ class Decoder {
     });
   }
 
-  void read_pixels(int64_t max_pixels, Image& out) {
-    check_pixels(info_.image_width, info_.image_height, max_pixels);
+  int width() const { return static_cast<int>(info_.image_width); }
+  int height() const { return static_cast<int>(info_.image_height); }
+  bool is_cmyk() const { return info_.jpeg_color_space == JCS_CMYK || info_.jpeg_color_space == JCS_YCCK; }
+
+  void read_pixels(const Part& part, Image& out) {
     monitor_.base.progress_monitor = on_progress;
     monitor_.pixels = static_cast<int64_t>(info_.image_width) * info_.image_height;
     info_.progress = &monitor_.base;
-    const bool cmyk = info_.jpeg_color_space == JCS_CMYK || info_.jpeg_color_space == JCS_YCCK;
-    info_.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
-    out.resize(static_cast<int>(info_.image_width), static_cast<int>(info_.image_height));
-    std::vector<uint8_t> row(cmyk ? static_cast<size_t>(out.width) * 4 : 0);
+    info_.scale_num = 1;
+    info_.scale_denom = static_cast<unsigned>(part.shrink);
+    if (is_cmyk()) {
+      read_cmyk(out);
+    } else {
+      read_rgb(part, out);
+    }
+  }
+
+ private:
+  void read_cmyk(Image& out) {
+    info_.out_color_space = JCS_CMYK;
+    out.resize(width(), height());
+    std::vector<uint8_t> row(static_cast<size_t>(width()) * 4);
     uint8_t* const pixels = out.rgb.data();
     uint8_t* const cmyk_row = row.data();
     guarded([&] {
       jpeg_start_decompress(&info_);
       while (info_.output_scanline < info_.output_height) {
         uint8_t* const target = pixels + static_cast<size_t>(info_.output_scanline) * info_.image_width * 3;
-        JSAMPROW line = cmyk ? cmyk_row : target;
+        JSAMPROW line = cmyk_row;
         jpeg_read_scanlines(&info_, &line, 1);
-        if (cmyk) cmyk_row_to_rgb(cmyk_row, static_cast<int>(info_.image_width), info_.saw_Adobe_marker != 0, target);
+        cmyk_row_to_rgb(cmyk_row, width(), info_.saw_Adobe_marker != 0, target);
       }
     });
   }
 
- private:
+  void read_rgb(const Part& part, Image& out) {
+    info_.out_color_space = JCS_RGB;
+    guarded([&] { jpeg_start_decompress(&info_); });
+    const int shrink = part.shrink;
+    const int full_width = static_cast<int>(info_.output_width), full_height = static_cast<int>(info_.output_height);
+    // In pixels of the output.
+    const Window& wanted = part.window;
+    const int top = wanted.y / shrink, bottom = std::min(full_height, (wanted.y + wanted.height + shrink - 1) / shrink);
+    const int left = wanted.x / shrink, right = std::min(full_width, (wanted.x + wanted.width + shrink - 1) / shrink);
+    JDIMENSION first_column = 0, columns = info_.output_width;
+    if (left > kMargin || right < full_width - kMargin) {
+      first_column = static_cast<JDIMENSION>(std::max(0, left - kMargin));
+      columns = static_cast<JDIMENSION>(std::min(full_width, right + kMargin)) - first_column;
+      // Moves the left edge to one of the file's own blocks.
+      guarded([&] { jpeg_crop_scanline(&info_, &first_column, &columns); });
+    }
+    Place place{width(), height(), static_cast<int>(first_column) * shrink, top * shrink, shrink};
+    out.resize(static_cast<int>(columns), bottom - top, place);
+    uint8_t* const pixels = out.rgb.data();
+    const size_t row_bytes = size_t{3} * columns;
+    guarded([&] {
+      if (top > 0) jpeg_skip_scanlines(&info_, static_cast<JDIMENSION>(top));
+      while (static_cast<int>(info_.output_scanline) < bottom) {
+        JSAMPROW line = pixels + (info_.output_scanline - static_cast<size_t>(top)) * row_bytes;
+        jpeg_read_scanlines(&info_, &line, 1);
+      }
+    });
+  }
+
   // libjpeg reports errors by longjmp: what `step` runs must own nothing that needs a destructor.
   template <class F>
   void guarded(const F& step) {
@@ -141,12 +188,27 @@ class Decoder {
   ProgressMonitor monitor_{};
 };
 
+// Whether the end of the picture is there. A file that was cut off is read to where it ends, whatever part is wanted, so that it is found
+// out.
+bool ends_whole(std::span<const uint8_t> bytes) {
+  const std::span<const uint8_t> tail = bytes.last(std::min(bytes.size(), kTail));
+  for (size_t i = tail.size(); i >= 2; --i) {
+    if (tail[i - 2] == 0xFF && tail[i - 1] == JPEG_EOI) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
-void decode_jpeg(std::span<const uint8_t> bytes, int64_t max_pixels, Image& out) {
+void decode_jpeg(std::span<const uint8_t> bytes, int64_t max_pixels, const ChoosePart& choose, Image& out) {
   Decoder decoder;
   decoder.read_header(bytes);
-  decoder.read_pixels(max_pixels, out);
+  check_pixels(decoder.width(), decoder.height(), max_pixels);
+  const Window whole{0, 0, decoder.width(), decoder.height()};
+  Part part = choose(whole.width, whole.height);
+  if (decoder.is_cmyk()) part = {whole};
+  if (!ends_whole(bytes)) part.window = whole;
+  decoder.read_pixels(part, out);
 }
 
 }  // namespace sknet::data

@@ -18,15 +18,6 @@ constexpr int kMaxChunk = 8;
 // Not even asked for: more than any machine has.
 constexpr size_t kMaxBytes = size_t{1} << 39;
 
-// The sample's pixels in `image`.
-void read_image(const Source& source, int64_t index, std::vector<uint8_t>& stored, Image& image) {
-  const StoredImage found = source.read(index, stored);
-  if (found.encoded()) return decode_image(found.bytes, source.max_pixels(), image);
-  image.width = found.width;
-  image.height = found.height;
-  image.rgb.assign(found.bytes.begin(), found.bytes.end());
-}
-
 bool is_bad_sample(const Error& e) { return e.code == "ERR_SKNET_DECODE" || e.code == "ERR_SKNET_DATA"; }
 
 }  // namespace
@@ -236,12 +227,23 @@ void Loader::prepare_sample(int64_t position, int place, Slot& slot, Scratch& sc
       .with_expected("a data set most of which decodes");
 }
 
+// What the transform needs of the sample's pixels: in the scratch, or where they are stored.
+ImageView Loader::read_image(int64_t index, const SampleKey& key, Scratch& scratch) const {
+  const StoredImage found = source_->read(index, scratch.stored);
+  if (!found.encoded()) {
+    return {found.bytes.data(), found.width, found.height, int64_t{3} * found.width, {found.width, found.height}};
+  }
+  const auto part = [&](int width, int height) { return transform_.part(width, height, key); };
+  decode_image(found.bytes, source_->max_pixels(), part, scratch.image);
+  return scratch.image.view();
+}
+
 bool Loader::try_sample(int64_t index, uint32_t key, int place, Slot& slot, Scratch& scratch) const {
   const size_t floats = static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
   try {
-    read_image(*source_, index, scratch.stored, scratch.image);
-    transform_.apply(scratch.image, {options_.seed, options_.epoch, key}, scratch.transform,
-                     slot.images.data() + static_cast<size_t>(place) * floats);
+    const SampleKey sample{options_.seed, options_.epoch, key};
+    const ImageView image = read_image(index, sample, scratch);
+    transform_.apply(image, sample, scratch.transform, slot.images.data() + static_cast<size_t>(place) * floats);
   } catch (const Error& e) {
     if (!is_bad_sample(e)) throw;
     scratch.bad.emplace_back(place, BadSample{index, source_->path(index), e.what()});

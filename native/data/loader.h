@@ -90,6 +90,7 @@ class Loader final : public BatchSource {
   std::vector<int32_t> chunks_to_read(int64_t batch);  // under mutex_
   void prepare(const Work& work, Slot& slot, Scratch& scratch) const;
   void prepare_sample(int64_t position, int place, Slot& slot, Scratch& scratch) const;
+  ImageView read_image(int64_t index, const SampleKey& key, Scratch& scratch) const;
   bool try_sample(int64_t index, uint32_t key, int place, Slot& slot, Scratch& scratch) const;
 
   const std::shared_ptr<const Source> source_;

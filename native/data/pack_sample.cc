@@ -23,8 +23,7 @@ const Image& resize(const Image& image, int side, Image& resized, Resizer& resiz
   const int other = static_cast<int>(scaled);
   const int width = image.width <= image.height ? side : other, height = image.width <= image.height ? other : side;
   resized.resize(width, height);
-  const ImageView view{image.rgb.data(), image.width, image.height, int64_t{3} * image.width};
-  resizer.run(view, width, height, {0, 0, width, height}, Filter::kBilinear, resized.rgb.data());
+  resizer.run(image, width, height, Filter::kBilinear, resized.rgb.data());
   return resized;
 }
 
@@ -36,8 +35,7 @@ void pack_image(const Source& source, int64_t index, const PackImageOptions& opt
     decode_image(stored.bytes, source.max_pixels(), scratch.image);
   } else {
     check(options.mode != PackMode::kOriginal, "ERR_SKNET_DATA", "the sample is pixels, not a JPEG or PNG file to be kept");
-    scratch.image.width = stored.width;
-    scratch.image.height = stored.height;
+    scratch.image.resize(stored.width, stored.height);
     scratch.image.rgb.assign(stored.bytes.begin(), stored.bytes.end());
   }
   if (options.mode == PackMode::kOriginal) {

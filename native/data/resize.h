@@ -5,42 +5,59 @@
 #include <cstdint>
 #include <vector>
 
+#include "data/image.h"
+#include "data/resize_rows.h"
+
 namespace sknet::data {
 
 enum class Filter { kBilinear, kBicubic };
 
-// A rectangle of RGB pixels somewhere in memory.
-struct ImageView {
-  const uint8_t* data;
-  int width, height;
-  int64_t stride;  // bytes from row to row
+// One axis of a resize, in the source's pixels.
+struct Span {
+  int size;           // pixels there are; what is outside them counts nothing
+  double begin, end;  // what becomes the output, within them
 };
 
-struct Window {
-  int x, y, width, height;
+struct ResizeOptions {
+  Span horizontal, vertical;
+  int x = 0, y = 0;   // of the source's pixels: where the memory given starts, when it holds a part of them only
+  int width, height;  // output size
+  Window window;      // of the output: what is made
+  Filter filter;
 };
 
 // Keeps its working memory from call to call; one per thread.
 class Resizer {
  public:
-  // Resizes `source` to width x height and writes the window of that result, [window.height, window.width, 3], to `out`. Pixels outside
-  // `source` are never looked at.
-  void run(const ImageView& source, int width, int height, const Window& window, Filter filter, uint8_t* out);
+  Resizer() : kernels_(row_kernels()) {}
+  // Writes the window of the resized picture, [window.height, window.width, 3], to `out`. `data` (rows `stride` bytes apart) starts at
+  // pixel (x, y) of the source and holds at least what the window needs, see needed().
+  void run(const uint8_t* data, int64_t stride, const ResizeOptions& options, uint8_t* out);
+
+  // All of a whole picture.
+  void run(const Image& image, int width, int height, Filter filter, uint8_t* out);
+
+  // The source's pixels that outputs [first, first + count) of an axis are made of, as {first, count}.
+  struct Needed {
+    int first, count;
+  };
+  static Needed needed(const Span& span, int out_size, int first, int count, Filter filter);
 
  private:
-  // For each output pixel of an axis: which input pixels it reads, and their weights.
+  // The vectors behind an AxisView.
   struct Axis {
     std::vector<int> first, count;
-    std::vector<int32_t> weights;  // taps a pixel
-    int taps = 0;
+    std::vector<int32_t> weights;
+    std::vector<int16_t> low, high;
+    int taps = 0, padded = 0;
+    AxisView view() const;
   };
-  static void fill_axis(int in_size, int out_size, int window_start, int window_size, Filter filter, std::vector<double>& scratch,
-                        Axis& axis);
+  void fill_axis(const Span& span, int out_size, int first, int count, Filter filter, Axis& axis);
 
+  const RowKernels& kernels_;
   Axis horizontal_, vertical_;
   std::vector<double> scratch_;
   std::vector<uint8_t> rows_;
-  std::vector<int32_t> sums_;
 };
 
 }  // namespace sknet::data

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "core/error.h"
 #include "core/philox.h"
@@ -13,6 +14,8 @@ namespace sknet::data {
 namespace {
 
 constexpr int kCropTries = 10;
+// The smallest size a JPEG decodes to is an eighth.
+constexpr int kMostShrink = 8;
 // Of a resized image of which only a window is made; keeps coordinates within int.
 constexpr int64_t kMaxSide = 1 << 29;
 
@@ -54,7 +57,24 @@ Transform::Transform(const TransformOptions& options) : options_(options) {
   }
 }
 
-void Transform::apply(const Image& image, const SampleKey& key, TransformScratch& scratch, float* out) const {
+Part Transform::part(int width, int height, const SampleKey& key) const {
+  if (options_.geometry == Geometry::kPadCrop) return {{0, 0, width, height}};
+  if (options_.geometry == Geometry::kRandomResizedCrop) {
+    const Window crop = draw_crop(width, height, options_, key);
+    int shrink = 1;
+    while (options_.dct_scale && shrink < kMostShrink && crop.width / (2 * shrink) >= options_.width &&
+           crop.height / (2 * shrink) >= options_.height) {
+      shrink *= 2;
+    }
+    return {crop, shrink};
+  }
+  const ResizeOptions o = resize_crop_options(width, height);
+  const Resizer::Needed columns = Resizer::needed(o.horizontal, o.width, o.window.x, o.window.width, o.filter);
+  const Resizer::Needed rows = Resizer::needed(o.vertical, o.height, o.window.y, o.window.height, o.filter);
+  return {{columns.first, rows.first, columns.count, rows.count}};
+}
+
+void Transform::apply(const ImageView& image, const SampleKey& key, TransformScratch& scratch, float* out) const {
   const bool flip = options_.flip > 0 && PhiloxStream(key.seed, key.epoch, key.sample, RandomPurpose::kFlip).uniform() < options_.flip;
   if (options_.geometry == Geometry::kPadCrop) return pad_crop(image, key, flip, out);
   scratch.pixels.resize(static_cast<size_t>(options_.height) * static_cast<size_t>(options_.width) * 3);
@@ -68,7 +88,7 @@ void Transform::apply(const Image& image, const SampleKey& key, TransformScratch
   for (int y = 0; y < options_.height; ++y) normalise_row(pixels + y * row, options_.width, flip, out + y * row);
 }
 
-void Transform::pad_crop(const Image& image, const SampleKey& key, bool flip, float* out) const {
+void Transform::pad_crop(const ImageView& image, const SampleKey& key, bool flip, float* out) const {
   const int spare_y = image.height + 2 * options_.pad - options_.height, spare_x = image.width + 2 * options_.pad - options_.width;
   if (spare_y < 0 || spare_x < 0) {
     const std::string got = std::to_string(image.width) + "x" + std::to_string(image.height);
@@ -93,43 +113,62 @@ void Transform::pad_crop(const Image& image, const SampleKey& key, bool flip, fl
     }
     const int before = flip ? options_.width - end : begin, after = flip ? begin : options_.width - end;
     std::fill(target, target + int64_t{3} * before, 0.0f);
-    const uint8_t* source = image.rgb.data() + (static_cast<int64_t>(source_y) * image.width + left + begin) * 3;
+    const uint8_t* source = image.data + source_y * image.stride + int64_t{3} * (left + begin);
     normalise_row(source, end - begin, flip, target + int64_t{3} * before);
     std::fill(target + row - int64_t{3} * after, target + row, 0.0f);
   }
 }
 
-void Transform::random_resized_crop(const Image& image, const SampleKey& key, uint8_t* pixels, Resizer& resizer) const {
-  const Window crop = draw_crop(image.width, image.height, options_, key);
-  const int64_t stride = int64_t{3} * image.width;
-  const ImageView view{image.rgb.data() + crop.y * stride + int64_t{3} * crop.x, crop.width, crop.height, stride};
-  resizer.run(view, options_.width, options_.height, {0, 0, options_.width, options_.height}, options_.interpolation, pixels);
+void Transform::random_resized_crop(const ImageView& image, const SampleKey& key, uint8_t* pixels, Resizer& resizer) const {
+  const Place& place = image.place;
+  const Window crop = draw_crop(place.full_width, place.full_height, options_, key);
+  // In the pixels there are, of which a reduced picture's may be cut by the crop's edges.
+  const auto axis = [&](int start, int length, int offset, int pixels_there) {
+    const double begin = static_cast<double>(start - offset) / place.shrink;
+    const double end = static_cast<double>(start + length - offset) / place.shrink;
+    const int first = static_cast<int>(begin), last = std::min(static_cast<int>(std::ceil(end)), pixels_there);
+    return std::pair{first, Span{last - first, begin - first, std::min<double>(end, last) - first}};
+  };
+  const auto [left, horizontal] = axis(crop.x, crop.width, place.x, image.width);
+  const auto [top, vertical] = axis(crop.y, crop.height, place.y, image.height);
+  const Window whole{0, 0, options_.width, options_.height};
+  resizer.run(image.data + top * image.stride + int64_t{3} * left, image.stride,
+              {horizontal, vertical, 0, 0, options_.width, options_.height, whole, options_.interpolation}, pixels);
 }
 
-void Transform::resize_crop(const Image& image, uint8_t* pixels, Resizer& resizer) const {
+ResizeOptions Transform::resize_crop_options(int image_width, int image_height) const {
   // The longer side is cut off to an integer, as torchvision's Resize does.
-  int width = image.width, height = image.height;
+  int width = image_width, height = image_height;
   if (options_.resize > 0) {
     const int64_t shorter = std::min(width, height), longer = std::max(width, height);
     const int64_t exact = options_.resize * longer / shorter;
     check(exact <= kMaxSide, "ERR_SKNET_DATA", "the image is too long and thin to be resized");
     const int scaled = static_cast<int>(exact);
     (width <= height ? width : height) = options_.resize;
-    (image.width <= image.height ? height : width) = scaled;
+    (image_width <= image_height ? height : width) = scaled;
   }
   const int top = center_start(height, options_.height), left = center_start(width, options_.width);
-  const int out_top = std::max(-top, 0), out_left = std::max(-left, 0);
   const Window window{std::max(left, 0), std::max(top, 0), std::min(width, options_.width), std::min(height, options_.height)};
-  const ImageView view{image.rgb.data(), image.width, image.height, int64_t{3} * image.width};
+  const Span horizontal{image_width, 0, static_cast<double>(image_width)}, vertical{image_height, 0, static_cast<double>(image_height)};
+  return {horizontal, vertical, 0, 0, width, height, window, options_.interpolation};
+}
+
+void Transform::resize_crop(const ImageView& image, uint8_t* pixels, Resizer& resizer) const {
+  ResizeOptions resize = resize_crop_options(image.place.full_width, image.place.full_height);
+  resize.x = image.place.x;
+  resize.y = image.place.y;
+  const Window& window = resize.window;
   const int64_t row = int64_t{3} * options_.width;
   if (window.width == options_.width && window.height == options_.height) {
-    resizer.run(view, width, height, window, options_.interpolation, pixels);
+    resizer.run(image.data, image.stride, resize, pixels);
     return;
   }
   // Smaller than the crop: black around it.
+  const int out_top = std::max(-center_start(resize.height, options_.height), 0);
+  const int out_left = std::max(-center_start(resize.width, options_.width), 0);
   const int64_t window_row = int64_t{3} * window.width;
   std::vector<uint8_t> picture(static_cast<size_t>(window_row * window.height));
-  resizer.run(view, width, height, window, options_.interpolation, picture.data());
+  resizer.run(image.data, image.stride, resize, picture.data());
   std::memset(pixels, 0, static_cast<size_t>(row * options_.height));
   for (int y = 0; y < window.height; ++y) {
     std::memcpy(pixels + (out_top + y) * row + int64_t{3} * out_left, picture.data() + y * window_row, static_cast<size_t>(window_row));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "data/decode.h"
 #include "data/image.h"
 #include "data/resize.h"
 
@@ -20,6 +21,7 @@ struct TransformOptions {
   std::array<double, 2> area{1, 1}, aspect{1, 1};
   int resize = 0;
   Filter interpolation = Filter::kBilinear;
+  bool dct_scale = false;
   double flip = 0;
   std::array<float, 3> mean{}, std{1, 1, 1};
 };
@@ -41,13 +43,17 @@ class Transform {
   explicit Transform(const TransformOptions& options);
 
   const TransformOptions& options() const { return options_; }
-  // Writes [height, width, 3] floats (v / 255 - mean) / std. Throws Error ERR_SKNET_DATA when a padded image is smaller than the crop.
-  void apply(const Image& image, const SampleKey& key, TransformScratch& scratch, float* out) const;
+  // What apply() is going to look at of a picture of this size.
+  Part part(int width, int height, const SampleKey& key) const;
+  // Writes [height, width, 3] floats (v / 255 - mean) / std. `image` holds at least the part that the same key asks for. Throws Error
+  // ERR_SKNET_DATA when a padded image is smaller than the crop.
+  void apply(const ImageView& image, const SampleKey& key, TransformScratch& scratch, float* out) const;
 
  private:
-  void pad_crop(const Image& image, const SampleKey& key, bool flip, float* out) const;
-  void random_resized_crop(const Image& image, const SampleKey& key, uint8_t* pixels, Resizer& resizer) const;
-  void resize_crop(const Image& image, uint8_t* pixels, Resizer& resizer) const;
+  void pad_crop(const ImageView& image, const SampleKey& key, bool flip, float* out) const;
+  void random_resized_crop(const ImageView& image, const SampleKey& key, uint8_t* pixels, Resizer& resizer) const;
+  ResizeOptions resize_crop_options(int width, int height) const;
+  void resize_crop(const ImageView& image, uint8_t* pixels, Resizer& resizer) const;
   // One row of `count` pixels to `out`, mirrored when `flip`.
   void normalise_row(const uint8_t* pixels, int count, bool flip, float* out) const;
 

@@ -85,7 +85,6 @@ const refused: [string, unknown, RegExp?][] = [
   ['data.mixup', -1],
   ['data.mixup', 0.2, /mixup is not in this version/],
   ['data.cutmix', 1, /cutmix is not in this version/],
-  ['data.dctScale', true, /not in this version/],
   ['data.dctScale', 'yes'],
   ['data.onBadSample', 'ignore'],
   ['data.badSampleBudget', -1],
