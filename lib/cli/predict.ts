@@ -12,7 +12,7 @@ export const predictCommand: Command = {
   about: 'Classifies pictures.',
   positionals: { usage: 'IMAGES...', min: 1, max: Infinity },
   flags: {
-    weights: { kind: 'text', value: 'W', about: 'a run, checkpoint or model folder, or a safetensors file' },
+    weights: { kind: 'text', value: 'W', about: 'a run, checkpoint or model folder, or a weights file (safetensors, .pth)' },
     arch: { kind: 'text', value: 'NAME', about: 'network, where the weights do not say' },
     topk: { kind: 'number', value: 'K', about: 'classes listed; default 5' },
     ...viewFlags,
@@ -20,7 +20,7 @@ export const predictCommand: Command = {
     logits: { kind: 'switch', about: 'the raw output as well' },
   },
   run: async (args, output) => {
-    const weights = required(args, 'predict', 'weights', 'W', 'a run, folder or safetensors file')
+    const weights = required(args, 'predict', 'weights', 'W', 'a run, folder or weights file')
     const model = await loadModel(weights, args.has('arch') ? { arch: args.text('arch')! } : {})
     warnSkipped(model, output)
     try {

@@ -25,6 +25,7 @@ export const trainCommand: Command = {
     ...trainingFlags,
     run: { kind: 'text', value: 'DIR', about: 'run folder: checkpoints, results, events' },
     init: { kind: 'text', value: 'W', about: 'start from these weights instead of random ones' },
+    'replace-head': { kind: 'switch', about: 'with --init: start a new head where the stored one has other classes' },
     config: { kind: 'text', value: 'F.json', about: 'options from a file, such as config.json of another run' },
     'max-steps': { kind: 'number', value: 'N', about: 'stop, with a checkpoint, once the run has done N steps' },
     fresh: { kind: 'switch', about: 'remove the run in the folder and start anew' },
@@ -41,7 +42,8 @@ export const trainCommand: Command = {
     const { train, val } = await detectDataset(path)
     if (train === undefined) throw usageError(`${path} has validation images only`, 'data', { got: path, expected: 'images to train on' })
     const seed = setup.options.seed ?? 0
-    const model = await openModel(name, seed, setup.init, train)
+    if (args.has('replace-head') && setup.init === null) throw usageError('--replace-head needs --init W', 'replace-head')
+    const model = await openModel(name, seed, setup.init, train, args.has('replace-head') ? 'replace' : 'keep')
     warnSkipped(model, output)
     try {
       const trainer = new Trainer(model, { ...setup.options, ...recipe, ...run, fresh: args.has('fresh') })
@@ -65,9 +67,15 @@ function needed(value: string | null, flag: string, expected: string): string {
   return value
 }
 
-/** Fresh weights, or those of `init`; a head for other classes is made anew. */
-async function openModel(name: string, seed: number, init: string | null, { classes, classNames }: Dataset): Promise<Model> {
-  const model = init === null ? createModel(name, { classes, seed }) : await loadModel(init, { arch: name, classes, head: 'replace', seed })
+/** Fresh weights, or those of `init`. A head for other classes is an error unless it is to be replaced. */
+async function openModel(
+  name: string,
+  seed: number,
+  init: string | null,
+  { classes, classNames }: Dataset,
+  head: 'keep' | 'replace',
+): Promise<Model> {
+  const model = init === null ? createModel(name, { classes, seed }) : await loadModel(init, { arch: name, classes, head, seed })
   model.classNames = [...classNames]
   return model
 }

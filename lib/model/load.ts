@@ -6,6 +6,7 @@ import type { SafeTensor } from '../checkpoint/safetensors.js'
 import { SknetError } from '../errors.js'
 import { Model } from './model.js'
 import type { LoadReport } from './model.js'
+import { recognizeNames } from './names.js'
 import { canonicalName, specOf } from './registry.js'
 import type { ModelSpec } from './spec.js'
 import { readStored } from './stored.js'
@@ -31,8 +32,9 @@ export interface LoadOptions {
 const SLICE = 1 << 20
 
 /**
- * A model from a safetensors file (own or timm names; F32, F64, F16, BF16), a model folder, a checkpoint or a run; `report` says what was done.
- * Throws ERR_SKNET_WEIGHTS naming the tensor whose shape differs, is missing or unexpected; ERR_SKNET_OPTION; ERR_SKNET_FORMAT;
+ * A model from a safetensors file, PyTorch's .pth (nothing in it is run), a model folder, a checkpoint or a run. The names of a file's tensors
+ * may be our own (timm's), torchvision's or pytorchcv's; F32, F64, F16 and BF16 are read. `report` says what was done.
+ * Throws ERR_SKNET_WEIGHTS naming the tensor whose shape differs, is missing, unexpected or not finite; ERR_SKNET_OPTION; ERR_SKNET_FORMAT;
  * ERR_SKNET_CHECKPOINT_INVALID.
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
@@ -45,9 +47,16 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const seed = optional(given.seed, 0, (v) => integer('seed', v, { min: 0 }))
 
   const stored = await readStored(path)
-  const spec = chooseSpec(stored, arch, classes)
+  const base = chooseSpec(stored, arch)
+  const { style, names } = recognizeNames(base, stored.tensors.keys())
+  const find: Find = (name) => stored.tensors.get(names.get(name)!)
+  const wanted = classes ?? storedClasses(find, base)
+  const spec = wanted === base.classes ? base : withClasses(base, wanted)
   const model = new Model(spec, { seed })
-  const { weights, report } = await matchTensors(stored, spec, replaceHead)
+  const { weights, report } = await matchTensors(stored, spec, find, { replaceHead, strict })
+  const known = new Set(names.values())
+  report.unexpected = [...stored.tensors.keys()].filter((name) => !known.has(name) && !name.endsWith('.num_batches_tracked'))
+  report.names = style
   if (strict) checkComplete(report)
   model.setWeights(weights, { strict: false })
   describeModel(model, stored)
@@ -55,7 +64,10 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   return model
 }
 
-function chooseSpec(stored: StoredModel, arch: string | undefined, classes: number | undefined): ModelSpec {
+/** The stored tensor that a tensor of ours is in the file. */
+type Find = (name: string) => SafeTensor | undefined
+
+function chooseSpec(stored: StoredModel, arch: string | undefined): ModelSpec {
   const own = stored.spec
   if (arch === undefined && own === null) {
     const expected = "the model's name, such as sknet50"
@@ -65,15 +77,13 @@ function chooseSpec(stored: StoredModel, arch: string | undefined, classes: numb
       expected,
     })
   }
-  const spec = own !== null && (arch === undefined || own.arch === arch) ? own : specOf(arch!, {}, 'arch')
-  const wanted = classes ?? storedClasses(stored, spec)
-  return wanted === spec.classes ? spec : withClasses(spec, wanted)
+  return own !== null && (arch === undefined || own.arch === arch) ? own : specOf(arch!, {}, 'arch')
 }
 
 /** Rows of the stored head where it is one for this network, else the network's own classes. */
-function storedClasses({ tensors }: StoredModel, spec: ModelSpec): number {
+function storedClasses(find: Find, spec: ModelSpec): number {
   const { name } = spec.layers.at(-1)!
-  const [weight, bias] = [tensors.get(`${name}.weight`), tensors.get(`${name}.bias`)]
+  const [weight, bias] = [find(`${name}.weight`), find(`${name}.bias`)]
   const rows = weight?.shape[0]
   return rows !== undefined && rows >= 1 && bias?.shape.join() === String(rows) ? rows : spec.classes
 }
@@ -88,42 +98,47 @@ function withClasses(spec: ModelSpec, classes: number): ModelSpec {
 async function matchTensors(
   stored: StoredModel,
   spec: ModelSpec,
-  replaceHead: boolean,
+  find: Find,
+  { replaceHead, strict }: { replaceHead: boolean; strict: boolean },
 ): Promise<{ weights: Map<string, Float32Array>; report: LoadReport }> {
-  const report: LoadReport = {
-    path: stored.path,
-    loaded: [],
-    missing: [],
-    unexpected: [],
-    reshaped: [],
-    replaced: [],
-    skipped: stored.skipped,
-  }
+  const { path, format, skipped } = stored
+  const none = { loaded: [], missing: [], unexpected: [], reshaped: [], replaced: [], nonFinite: [] }
+  const report: LoadReport = { path, format, names: 'timm', ...none, skipped }
   const weights = new Map<string, Float32Array>()
-  const infos = tensorInfos(spec)
   const head = `${spec.layers.at(-1)!.name}.`
   let converted = 0
-  for (const info of infos) {
-    const tensor = stored.tensors.get(info.name)
+  for (const info of tensorInfos(spec)) {
+    const tensor = find(info.name)
     const inHead = info.name.startsWith(head)
-    if (tensor === undefined) report.missing.push(info.name)
-    else if (!sameNumbers(tensor.shape, info.shape)) {
-      if (!inHead || !replaceHead) throw shapeError(stored.path, info, tensor, inHead)
+    if (tensor === undefined) {
+      report.missing.push(info.name)
+      continue
+    }
+    if (!sameNumbers(tensor.shape, info.shape)) {
+      if (!inHead || !replaceHead) throw shapeError(stored, info, tensor, inHead)
       report.replaced.push(info.name)
-    } else {
-      if (tensor.shape.join() !== info.shape.join()) report.reshaped.push({ name: info.name, got: tensor.shape, expected: info.shape })
-      report.loaded.push(info.name)
-      weights.set(info.name, toFloat32(tensor, info.name))
-      converted += elementCount(info.shape)
-      if (converted >= SLICE) {
-        converted = 0
-        await setImmediate()
-      }
+      continue
+    }
+    if (tensor.shape.join() !== info.shape.join()) report.reshaped.push({ name: info.name, got: tensor.shape, expected: info.shape })
+    const data = toFloat32(tensor, info.name)
+    if (!isFinite(data)) {
+      if (strict) throw nonFiniteError(path, info.name, data)
+      report.nonFinite.push(info.name)
+    }
+    report.loaded.push(info.name)
+    weights.set(info.name, data)
+    converted += elementCount(info.shape)
+    if (converted >= SLICE) {
+      converted = 0
+      await setImmediate()
     }
   }
-  const known = new Set(infos.map(({ name }) => name))
-  report.unexpected = [...stored.tensors.keys()].filter((name) => !known.has(name) && !name.endsWith('.num_batches_tracked'))
   return { weights, report }
+}
+
+function isFinite(data: Float32Array): boolean {
+  for (const value of data) if (!Number.isFinite(value)) return false
+  return true
 }
 
 /** Shapes that differ by sides of 1 only hold the same numbers in the same order: a 1x1 convolution and a matrix. */
@@ -147,12 +162,22 @@ function checkComplete({ path, missing, unexpected }: LoadReport): void {
   })
 }
 
-function shapeError(path: string, { name, shape }: TensorInfo, tensor: SafeTensor, inHead: boolean): SknetError {
+function shapeError({ path, spec: stored }: StoredModel, { name, shape }: TensorInfo, tensor: SafeTensor, inHead: boolean): SknetError {
   const hint = inHead
-    ? `Give classes: ${tensor.shape[0] ?? 1} to keep this head, or head: 'replace' to start a new one`
-    : 'Check arch and its options'
+    ? `Give classes: ${tensor.shape[0] ?? 1} to keep this head, or head: 'replace' (--replace-head) to start a new one`
+    : stored === null
+      ? 'Check arch and its options'
+      : `The file says that it is of ${stored.arch}`
   const message = `${path}: ${name} is ${tensor.shape.join('x')}; expected ${shape.join('x')}. ${hint}`
   return new SknetError('ERR_SKNET_WEIGHTS', message, { path, tensor: name, got: tensor.shape, expected: shape.join('x'), hint })
+}
+
+/** One number that is not finite makes every answer NaN, so such weights are of no use but to those who look into them. */
+function nonFiniteError(path: string, name: string, data: Float32Array): SknetError {
+  const got = data.find((value) => !Number.isFinite(value))
+  const hint = 'strict: false loads them all the same'
+  const message = `${path}: ${name} holds ${got}; expected finite numbers. ${hint}`
+  return new SknetError('ERR_SKNET_WEIGHTS', message, { path, tensor: name, got, expected: 'finite numbers', hint })
 }
 
 /** Names fit only the classes they were stored with. */

@@ -1,9 +1,11 @@
 /** A network with its weights: what every other part of the package works on. */
 import { badOption, describe, integer, knownKeys, list, optional, text } from '../check.js'
 import { SknetError } from '../errors.js'
+import type { WeightsFormat } from '../checkpoint/weights-file.js'
 import { callNative } from '../native.js'
 import { countLayers, sumOf } from './count.js'
 import { Inference } from './inference.js'
+import type { NameStyle } from './name-schemes.js'
 import { checkPredictOptions, pictureLogits, topClasses } from './predict.js'
 import type { PictureLogits, Prediction, PredictOptions } from './predict.js'
 import { checkPreprocessing, defaultPreprocessing } from './preprocessing.js'
@@ -23,15 +25,20 @@ import { Weights } from './weights.js'
 export interface LoadReport {
   /** The file or folder the weights came from. */
   path: string
+  format: WeightsFormat
+  /** Whose names the file's tensors have. */
+  names: NameStyle
   loaded: string[]
   /** Tensors of the model that the file lacks; they keep their fresh values. */
   missing: string[]
-  /** Tensors of the file that the model lacks. */
+  /** Tensors of the file that the model lacks, by the file's names; num_batches_tracked, which PyTorch counts for itself, is passed over. */
   unexpected: string[]
   /** Same numbers in another shape, such as a 1x1 convolution stored as a matrix. */
   reshaped: { name: string; got: number[]; expected: number[] }[]
   /** Tensors of the head that did not fit and were left fresh (`head: 'replace'`). */
   replaced: string[]
+  /** Tensors that hold NaN or infinities (`strict: false`; else they are an error). */
+  nonFinite: string[]
   /** Newer checkpoints of the run that are not whole and were passed over. */
   skipped: { path: string; reason: string }[]
 }
@@ -175,7 +182,8 @@ export class Model {
 
   /**
    * A path ending in `.safetensors`: one file, with spec, class names and preprocessing in its metadata; any other: a folder with
-   * `model.safetensors` and `config.json`. Tensor names are timm's, which are our own. Written beside and renamed. Throws ERR_SKNET_CHECKPOINT_IO.
+   * `model.safetensors` and `config.json`. Tensor names are timm's, which are our own, unless `names` says otherwise; a file with other names
+   * is for other tools, and loadModel reads it, too. Written beside and renamed. Throws ERR_SKNET_OPTION, ERR_SKNET_CHECKPOINT_IO.
    */
   save(path: string, options: SaveOptions = {}): Promise<void> {
     return saveModel(path, options, {

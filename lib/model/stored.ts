@@ -1,11 +1,12 @@
-/** What a path given as weights stands for: a safetensors file, a model folder, a checkpoint, or a run with checkpoints. */
+/** What a path given as weights stands for: a weights file, a model folder, a checkpoint, or a run with checkpoints. */
 import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { readCheckpoint, scanCheckpoints } from '../checkpoint/checkpoint.js'
 import { configOfMetadata, readModelFolder, specOfMetadata } from '../checkpoint/model-folder.js'
 import type { FolderConfig } from '../checkpoint/model-folder.js'
-import { readSafetensorsFile } from '../checkpoint/safetensors.js'
 import type { SafeTensor } from '../checkpoint/safetensors.js'
+import { readWeightsFile } from '../checkpoint/weights-file.js'
+import type { WeightsFormat } from '../checkpoint/weights-file.js'
 import { SknetError } from '../errors.js'
 import { tensorInfos } from './tensors.js'
 import { checkSpec } from './validate.js'
@@ -14,6 +15,7 @@ import type { ModelSpec } from './spec.js'
 export interface StoredModel {
   /** The file or folder that was read, such as the checkpoint found in a run. */
   path: string
+  format: WeightsFormat
   /** null for a file that carries none, such as one of timm's. */
   spec: ModelSpec | null
   config: FolderConfig
@@ -29,13 +31,13 @@ export async function readStored(path: string): Promise<StoredModel> {
   const kind = await kindOf(path)
   switch (kind) {
     case 'file': {
-      const { metadata, tensors } = await readSafetensorsFile(path)
+      const { format, metadata, tensors } = await readWeightsFile(path)
       const spec = specOfMetadata(metadata)
-      return { path, spec: spec === null ? null : checkSpec(spec), config: configOfMetadata(metadata), tensors, skipped: [] }
+      return { path, format, spec: spec === null ? null : checkSpec(spec), config: configOfMetadata(metadata), tensors, skipped: [] }
     }
     case 'model folder': {
       const { spec, config, tensors } = await readModelFolder(path)
-      return { path, spec: checkSpec(spec), config, tensors, skipped: [] }
+      return { path, format: 'safetensors', spec: checkSpec(spec), config, tensors, skipped: [] }
     }
     case 'checkpoint':
       return { ...(await fromCheckpoint(path)), skipped: [] }
@@ -60,11 +62,11 @@ async function fromCheckpoint(path: string): Promise<Omit<StoredModel, 'skipped'
     const data = stored.ema?.get(name) ?? stored.values.get(name)
     if (data !== undefined) tensors.set(name, { dtype: 'F32', shape: [...shape], data })
   }
-  return { path, spec, config: stored.config, tensors }
+  return { path, format: 'safetensors', spec, config: stored.config, tensors }
 }
 
 async function kindOf(path: string): Promise<'file' | 'model folder' | 'checkpoint' | 'run' | 'checkpoints'> {
-  const details = { path, expected: 'a safetensors file, a model folder, a checkpoint or a run' }
+  const details = { path, expected: 'a weights file, a model folder, a checkpoint or a run' }
   const found = await stat(path).catch((cause: unknown) => {
     throw new SknetError('ERR_SKNET_WEIGHTS', `${path} cannot be read: ${(cause as Error).message}; expected ${details.expected}`, {
       ...details,

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { createHash } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createModel } from '../../lib/model/registry.js'
 import { writeCifar } from './cifar-files.js'
 import { sknet, start, temporaryFolder } from './cli.js'
 
@@ -224,5 +225,16 @@ describe('e2e: train', function () {
     expect(second.code).to.equal(0)
     const [before, after] = [await sknet(...line('fresh', '--max-steps', '1')), second].map(({ last }) => last.loss as number)
     expect(after).to.be.below(before!)
+  })
+
+  it('replaces a head only where asked to', async () => {
+    const weights = join(folder.path(), 'three.safetensors')
+    await createModel('sknet_tiny_cifar', { classes: 3 }).save(weights)
+    const asked = line('second', '--init', weights, '--max-steps', '1')
+    const refused = await sknet(...asked)
+    expect(refused.code).to.equal(3)
+    expect(refused.stderr).to.include('fc.weight is 3x256; expected 10x256').and.include('--replace-head')
+    expect((await sknet(...asked, '--replace-head')).code).to.equal(0)
+    expect((await sknet(...line('third', '--replace-head', '--max-steps', '1'))).code).to.equal(2)
   })
 })

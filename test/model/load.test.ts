@@ -182,7 +182,7 @@ describe('saving and loading', () => {
   it('replaces the head where asked to', async () => {
     await model.save(path('three.safetensors'))
     const error = await rejected(() => loadModel(path('three.safetensors'), { classes: 7 }))
-    expect(error.hint).to.equal("Give classes: 3 to keep this head, or head: 'replace' to start a new one")
+    expect(error.hint).to.equal("Give classes: 3 to keep this head, or head: 'replace' (--replace-head) to start a new one")
     const loaded = await loadModel(path('three.safetensors'), { classes: 7, head: 'replace', seed: 5 })
     expect(loaded.spec.classes).to.equal(7)
     expect(loaded.classNames).to.equal(undefined)
