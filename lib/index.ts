@@ -13,6 +13,7 @@ export { SknetError, type SknetErrorCode, type SknetErrorDetails } from './error
 export type { CifarOptions } from './model/cifar.js'
 export { loadModel, type LoadOptions } from './model/load.js'
 export { defineModel, type ForwardOptions, type LoadReport, type Model, type ModelOptions } from './model/model.js'
+export type { OnnxOptions, OnnxReport } from './model/onnx/export.js'
 export type { Prediction, PredictOptions } from './model/predict.js'
 export type { Preprocessing } from './model/preprocessing.js'
 export { createModel, listModels, sknet101, sknet26, sknet50, sknetCifar, type CreateOptions } from './model/registry.js'

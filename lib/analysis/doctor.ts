@@ -2,7 +2,7 @@
 import { freemem, release, totalmem } from 'node:os'
 import { SknetError } from '../errors.js'
 import { native, type CpuInfo } from '../native.js'
-import { packageVersion } from './version.js'
+import { packageVersion } from '../version.js'
 
 export interface DoctorReport {
   sknet: string

@@ -16,7 +16,7 @@ import { predictCommand } from './predict.js'
 import { summaryCommand } from './summary.js'
 import { trainCommand } from './train.js'
 import { verifyCommand } from './verify.js'
-import { packageVersion } from '../analysis/version.js'
+import { packageVersion } from '../version.js'
 
 export const commands: readonly Command[] = [
   demoCommand,

@@ -6,6 +6,8 @@ import { callNative } from '../native.js'
 import { countLayers, sumOf } from './count.js'
 import { Inference } from './inference.js'
 import type { NameStyle } from './name-schemes.js'
+import { exportOnnx } from './onnx/export.js'
+import type { OnnxOptions, OnnxReport } from './onnx/export.js'
 import { checkPredictOptions, pictureLogits, topClasses } from './predict.js'
 import type { PictureLogits, Prediction, PredictOptions } from './predict.js'
 import { checkPreprocessing, defaultPreprocessing } from './preprocessing.js'
@@ -192,6 +194,15 @@ export class Model {
       preprocessing: this.#preprocessing,
       weights: this.#weights.all(),
     })
+  }
+
+  /**
+   * An ONNX file: input `input` [batch, channels, height, width], already normalised, output `logits` [batch, classes]; labels and preprocessing
+   * are in its metadata. Throws ERR_SKNET_OPTION, ERR_SKNET_MODEL where the input is too small, ERR_SKNET_CHECKPOINT_IO.
+   */
+  exportOnnx(path: string, options: OnnxOptions = {}): Promise<OnnxReport> {
+    const [spec, classNames, preprocessing] = [this.spec, this.#classNames, this.#preprocessing]
+    return exportOnnx(path, options, { spec, classNames, preprocessing, weights: this.#weights.all() })
   }
 
   /** Frees native memory, once calls under way are done; weights and spec stay readable. */

@@ -3,7 +3,7 @@
  * nothing of an earlier run is touched before that.
  */
 import { basename, dirname } from 'node:path'
-import { packageVersion } from '../analysis/version.js'
+import { packageVersion } from '../version.js'
 import type { Dataset } from '../data/dataset.js'
 import { SknetError } from '../errors.js'
 import type { Model } from '../model/model.js'
