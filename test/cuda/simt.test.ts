@@ -9,7 +9,8 @@ import { expect } from 'chai'
 import { root } from '../structure/tree.js'
 import { temporaryFolder } from '../support/temp.js'
 
-const binary = path.join(process.env.SKNET_SIMT_BUILD ?? path.join(root, 'build/Release'), 'sknet_simt_selftest')
+const build = process.env.SKNET_PREBUILD === undefined ? path.join(root, 'build') : path.join(process.env.SKNET_PREBUILD, 'build')
+const binary = path.join(build, 'Release/sknet_simt_selftest')
 const settings = [
   { SKNET_SIMT_SCHEDULE: 'up', SKNET_SIMT_THREADS: '1' },
   { SKNET_SIMT_SCHEDULE: 'down', SKNET_SIMT_THREADS: '3' },
@@ -22,11 +23,24 @@ describe('simt', function () {
     it('the emulator is not built: npm run build:native')
     return
   }
-  const names = execFileSync(binary, ['--list'], { encoding: 'utf8' }).trim().split('\n')
+  const list = (option: string) => execFileSync(binary, [option], { encoding: 'utf8' }).trim().split('\n')
+  const names = list('--list')
 
   it('lists its tests', () => {
     expect(names).to.include('mma_as_in_the_isa')
   })
+
+  for (const name of list('--list-crashes')) {
+    it(`ends the process: ${name}`, () => {
+      const { status, signal, stderr } = spawnSync(binary, [name], { encoding: 'utf8' })
+      if (status === null) {
+        expect(signal).to.be.oneOf(['SIGSEGV', 'SIGBUS', 'SIGABRT'])
+      } else {
+        expect(status).to.not.equal(0)
+        expect(stderr).to.contain('AddressSanitizer')
+      }
+    })
+  }
 
   for (const environment of settings) {
     describe(Object.values(environment).join(', ') + ' threads', () => {

@@ -1,6 +1,7 @@
 #include "cuda/simt/emulated/block.h"
 
 #include <algorithm>
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,12 +15,6 @@ namespace {
 
 constexpr size_t kMostMasks = 32;
 constexpr int kPoison = 0xff;  // NaN in every float format, -1 in every signed integer
-
-std::string text(const char* format, auto... values) {
-  char line[256];
-  snprintf(line, sizeof(line), format, values...);
-  return line;
-}
 
 const char* name_of(Meeting kind) {
   switch (kind) {
@@ -74,7 +69,7 @@ bool Block::run(const dim3& index, uint32_t seed) {
   index_ = index;
   random_ = seed;
   alive_ = lanes_;
-  death_.clear();
+  death_[0] = 0;
   if (dynamic_shared_ != nullptr) memset(dynamic_shared_, kPoison, launch_->dynamic_bytes);
   for (const SharedArray& array : shared_) memset(array.memory, kPoison, array.bytes);
   memset(barriers_, 0, sizeof(barriers_));
@@ -102,7 +97,7 @@ bool Block::run(const dim3& index, uint32_t seed) {
   current_ = nullptr;
   go_to(&lane_[settings_.schedule == Schedule::kDown ? static_cast<size_t>(lanes_ - 1) : 0]);
   current_block = outer;
-  return death_.empty();
+  return death_[0] == 0;
 }
 
 void Block::enter() {
@@ -118,7 +113,7 @@ void Block::leave() {
   --alive_;
   Warp& w = warp();
   w.alive &= ~(1u << l.in_warp);
-  if (barriers_[0].arrived != 0) die(text("lane %d returned while others wait at __syncthreads, line %d", l.id, barriers_[0].line));
+  if (barriers_[0].arrived != 0) die("lane %d returned while others wait at __syncthreads, line %d", l.id, barriers_[0].line);
   // Lanes that are gone are not waited for.
   for (Rendezvous* r : w.meetings) {
     if (r->arrived != 0 && complete(*r, w)) finish(*r);
@@ -167,14 +162,14 @@ void Block::wait(const uint32_t* word, uint32_t value, const char* at, int line)
 }
 
 void Block::barrier(int id, int lanes, int line, bool wait_for_others) {
-  if (id < 0 || id >= kNamedBarriers) die(text("there is no barrier %d", id));
+  if (id < 0 || id >= kNamedBarriers) die("there is no barrier %d", id);
   Barrier& b = barriers_[id];
   if (lanes == 0) {
-    if (alive_ != lanes_) die(text("__syncthreads, line %d, after some lanes returned", line));
-    if (b.arrived != 0 && b.line != line) die(text("lanes wait at different __syncthreads, lines %d and %d", b.line, line));
+    if (alive_ != lanes_) die("__syncthreads, line %d, after some lanes returned", line);
+    if (b.arrived != 0 && b.line != line) die("lanes wait at different __syncthreads, lines %d and %d", b.line, line);
   } else {
-    if (id == 0 || lanes % kWarp != 0 || lanes > lanes_) die(text("barrier %d cannot be one of %d lanes", id, lanes));
-    if (b.arrived != 0 && b.lanes != lanes) die(text("barrier %d is one of %d lanes and of %d", id, b.lanes, lanes));
+    if (id == 0 || lanes % kWarp != 0 || lanes > lanes_) die("barrier %d cannot be one of %d lanes", id, lanes);
+    if (b.arrived != 0 && b.lanes != lanes) die("barrier %d is one of %d lanes and of %d", id, b.lanes, lanes);
   }
   b.line = line;
   b.lanes = lanes;
@@ -200,7 +195,7 @@ void Block::finish(Rendezvous& r) {
 const uint64_t* Block::meet(uint32_t mask, uint64_t value, Meeting kind, int line, void (*last)(Warp&)) {
   Lane& l = *current_;
   Warp& w = warp();
-  if ((mask >> l.in_warp & 1) == 0) die(text("lane %d is not in its own mask %08x of %s, line %d", l.id, mask, name_of(kind), line));
+  if ((mask >> l.in_warp & 1) == 0) die("lane %d is not in its own mask %08x of %s, line %d", l.id, mask, name_of(kind), line);
   Rendezvous* found = nullptr;
   for (Rendezvous* r : w.meetings) {
     if (r->mask == mask) found = r;
@@ -211,7 +206,7 @@ const uint64_t* Block::meet(uint32_t mask, uint64_t value, Meeting kind, int lin
   }
   Rendezvous& r = *found;
   if (r.arrived != 0 && r.kind != kind) {
-    die(text("lanes of a warp meet at %s, line %d, and at %s, line %d", name_of(r.kind), r.line, name_of(kind), line));
+    die("lanes of a warp meet at %s, line %d, and at %s, line %d", name_of(r.kind), r.line, name_of(kind), line);
   }
   r.kind = kind;
   r.line = line;
@@ -236,28 +231,30 @@ void* Block::static_shared(const void* site, size_t bytes) {
   return memset(shared_.back().memory, kPoison, bytes);
 }
 
-bool Block::is_dynamic_shared(const void* p, size_t bytes) const {
-  const unsigned char* first = static_cast<const unsigned char*>(p);
-  return first >= dynamic_shared_ && first + bytes <= dynamic_shared_ + launch_->dynamic_bytes;
-}
-
-void Block::die(const std::string& what) {
-  death_ = text("kernel %s, block (%u, %u, %u): ", launch_->kernel, index_.x, index_.y, index_.z) + what;
+void Block::die(const char* format, ...) {
+  int length = snprintf(death_, sizeof(death_), "kernel %s, block (%u, %u, %u): ", launch_->kernel, index_.x, index_.y, index_.z);
+  length = std::min(length, static_cast<int>(sizeof(death_)) - 1);
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(death_ + length, sizeof(death_) - static_cast<size_t>(length), format, arguments);
+  va_end(arguments);
   abandoned_ = true;
   go_to(nullptr);
   __builtin_unreachable();
 }
 
 void Block::die_of_deadlock() {
-  std::string where;
-  for (int i = 0, told = 0; i < lanes_ && told < 4; ++i) {
+  char where[512] = {};
+  size_t length = 0;
+  for (int i = 0; i < lanes_ && length < sizeof(where) - 80; ++i) {
     const Lane& l = lane_[static_cast<size_t>(i)];
     if (l.done) continue;
-    const std::string place = text("%s, line %d", l.waits_at, l.waits_line);
-    if (where.find(place) != std::string::npos) continue;
-    where += (told++ == 0 ? "" : "; ") + text("lane %d at ", i) + place;
+    char place[64];
+    snprintf(place, sizeof(place), "at %s, line %d", l.waits_at, l.waits_line);
+    if (strstr(where, place) != nullptr) continue;
+    length += static_cast<size_t>(snprintf(where + length, sizeof(where) - length, "%slane %d %s", length == 0 ? "" : "; ", i, place));
   }
-  die("deadlock: " + where);
+  die("deadlock: %s", where);
 }
 
 }  // namespace simt

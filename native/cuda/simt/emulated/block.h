@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <vector>
 
 #include "cuda/simt/emulated/control.h"
@@ -90,17 +89,16 @@ class Block {
   const dim3& block_index() const { return index_; }
   const dim3& block_size() const { return launch_->block; }
   const dim3& grid_size() const { return launch_->grid; }
-  const std::string& death() const { return death_; }
+  const char* death() const { return death_; }  // empty: alive
   unsigned char* dynamic_shared() { return dynamic_shared_; }
   void* static_shared(const void* site, size_t bytes);
-  // Whether [p, p + bytes) is shared memory, or may be: __shared__ arrays are not known.
-  bool is_dynamic_shared(const void* p, size_t bytes) const;
 
   // `lanes` 0: all of the block, at `line`. `wait` false: only arrive.
   void barrier(int id, int lanes, int line, bool wait);
   // Leaves `value` for the lanes of `mask` and waits for them; the last to come calls `last`. Returns the slots of all.
   const uint64_t* meet(uint32_t mask, uint64_t value, Meeting kind, int line, void (*last)(Warp&) = nullptr);
-  [[noreturn]] void die(const std::string& what);
+  // printf's arguments. What lanes have on their stacks is not destroyed.
+  [[noreturn]] void die(const char* format, ...) __attribute__((format(printf, 2, 3)));
 
  private:
   static void enter();
@@ -125,7 +123,7 @@ class Block {
   Lane* current_ = nullptr;
   uint32_t random_ = 1;
   bool abandoned_ = false;  // the lanes' stacks hold frames that never returned
-  std::string death_;
+  char death_[1024] = {};
 };
 
 // The block that the calling lane belongs to. Only set while a block runs.

@@ -43,8 +43,7 @@ T shuffle(uint32_t mask, T v, int from, bool inside, const Here& here) {
   const int line = static_cast<int>(here.line());
   const uint64_t* slots = block().meet(mask, to_slot(v), Meeting::kShuffle, line);
   if (!inside) return v;
-  if ((mask >> from & 1) == 0)
-    block().die("a shuffle, line " + std::to_string(line) + ", reads lane " + std::to_string(from) + " outside its mask");
+  if ((mask >> from & 1) == 0) block().die("a shuffle, line %d, reads lane %d outside its mask", line, from);
   T result;
   memcpy(&result, &slots[from], sizeof(result));
   return result;

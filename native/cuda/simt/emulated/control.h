@@ -37,7 +37,7 @@ void set_device_settings(const DeviceSettings& settings);
 // The call `name` fails with the CUDA error number `error` once, after `after` calls that do not.
 void fail_call(const std::string& name, int error, int after = 0);
 
-// Makes a device usable again after a kernel died on it, and forgets failures that are still to come.
+// Makes a device usable again after a kernel died on it: drops the work that is left, and forgets failures that are still to come.
 void repair_device();
 
 size_t device_bytes_in_use();

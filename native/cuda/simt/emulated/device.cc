@@ -76,6 +76,8 @@ const char* const* words_of(cudaError_t error) {
 
 }  // namespace
 
+thread_local bool in_host_function = false;
+
 Runtime& runtime() {
   // Never destroyed: handles may be released after static destruction.
   static Runtime* const r = [] {
@@ -92,6 +94,7 @@ cudaError_t result(cudaError_t error) {
 }
 
 cudaError_t begin_call(Runtime& r, const char* name, bool unsafe) {
+  if (in_host_function) return cudaErrorNotPermitted;
   if (r.device.driver_version < kRuntimeVersion) return cudaErrorInsufficientDriver;
   if (r.device.count == 0) return cudaErrorNoDevice;
   if (auto failure = r.failures.find(name); failure != r.failures.end() && failure->second.second-- == 0) {
@@ -132,7 +135,8 @@ void fail_call(const std::string& name, int error, int after) {
 
 void repair_device() {
   Runtime& r = runtime();
-  const Lock lock(r.mutex);
+  Lock lock(r.mutex);
+  finish_all(r, lock, false);  // what is left is dropped where the device is broken
   r.broken = cudaSuccess;
   r.failures.clear();
   last_error = cudaSuccess;

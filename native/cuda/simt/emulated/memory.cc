@@ -1,24 +1,77 @@
-// Memory of the emulated device: the host's, with accounting and bounds.
+// Memory of the emulated device: the host's, with accounting and bounds, closed to host code.
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <cstring>
 
 #include "cuda/simt/emulated/runtime_state.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace simt {
 namespace {
 
 constexpr size_t kAlignment = 256;
+constexpr size_t kPage = 4096;
 constexpr int kPoison = 0xff;
+
+#if defined(__SANITIZE_ADDRESS__)
+
+// The sanitizer bounds the memory and keeps the host out.
+void* new_device_memory(size_t bytes, Allocation& allocation) {
+  void* p = nullptr;
+  if (posix_memalign(&p, kAlignment, bytes) != 0) return nullptr;
+  allocation.pages = p;
+  return p;
+}
+void free_device_memory(const Allocation& allocation) { free(allocation.pages); }
+void set_access(const Allocation& allocation, bool open) {
+  if (open) {
+    __asan_unpoison_memory_region(allocation.pages, allocation.bytes);
+  } else {
+    __asan_poison_memory_region(allocation.pages, allocation.bytes);
+  }
+}
+
+#else
+
+size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
+
+// Pages of its own, which can be closed, and one more behind them that always is.
+void* new_device_memory(size_t bytes, Allocation& allocation) {
+  const size_t used = round_up(bytes, kAlignment);
+  allocation.page_bytes = round_up(used, kPage);
+  void* pages = mmap(nullptr, allocation.page_bytes + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) return nullptr;
+  mprotect(static_cast<char*>(pages) + allocation.page_bytes, kPage, PROT_NONE);
+  allocation.pages = pages;
+  return static_cast<char*>(pages) + allocation.page_bytes - used;
+}
+void free_device_memory(const Allocation& allocation) { munmap(allocation.pages, allocation.page_bytes + kPage); }
+void set_access(const Allocation& allocation, bool open) {
+  mprotect(allocation.pages, allocation.page_bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+}
+
+#endif
 
 cudaError_t allocate(Runtime& r, void** p, size_t bytes, bool device) {
   *p = nullptr;
   if (bytes == 0) return cudaSuccess;
   if (device && bytes > r.device.bytes - r.device_bytes) return cudaErrorMemoryAllocation;
-  // No more than asked for, so that AddressSanitizer sees overruns.
-  if (posix_memalign(p, kAlignment, bytes) != 0) return cudaErrorMemoryAllocation;
+  Allocation allocation{.bytes = bytes, .device = device, .pages = nullptr, .page_bytes = 0};
+  if (device) {
+    *p = new_device_memory(bytes, allocation);
+  } else if (posix_memalign(p, kPage, bytes) != 0) {
+    *p = nullptr;
+  }
+  if (*p == nullptr) return cudaErrorMemoryAllocation;
   memset(*p, kPoison, bytes);
-  r.memory[reinterpret_cast<uintptr_t>(*p)] = {bytes, device};
-  if (device) r.device_bytes += bytes;
+  r.memory[reinterpret_cast<uintptr_t>(*p)] = allocation;
+  if (!device) return cudaSuccess;
+  r.device_bytes += bytes;
+  if (r.open == 0) set_access(allocation, false);
   return cudaSuccess;
 }
 
@@ -27,9 +80,14 @@ cudaError_t release(Runtime& r, Lock& lock, void* p, bool device) {
   finish_all(r, lock, false);  // a broken device just drops what is left
   const auto found = r.memory.find(reinterpret_cast<uintptr_t>(p));
   if (found == r.memory.end() || found->second.device != device) return cudaErrorInvalidValue;
-  if (device) r.device_bytes -= found->second.bytes;
+  if (device) {
+    r.device_bytes -= found->second.bytes;
+    set_access(found->second, true);
+    free_device_memory(found->second);
+  } else {
+    free(p);
+  }
   r.memory.erase(found);
-  free(p);
   return cudaSuccess;
 }
 
@@ -44,7 +102,20 @@ cudaError_t check_copy(const Runtime& r, const void* to, const void* from, size_
   return cudaSuccess;
 }
 
+void set_access_of_all(const Runtime& r, bool open) {
+  for (const auto& [p, allocation] : r.memory) {
+    if (allocation.device) set_access(allocation, open);
+  }
+}
+
 }  // namespace
+
+OpenMemory::OpenMemory(Runtime& r) : r_(r) {
+  if (r_.open++ == 0) set_access_of_all(r_, true);
+}
+OpenMemory::~OpenMemory() {
+  if (--r_.open == 0) set_access_of_all(r_, false);
+}
 
 bool is_within(const Runtime& r, const void* p, size_t bytes, bool device) {
   const uintptr_t at = reinterpret_cast<uintptr_t>(p);
@@ -108,6 +179,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind 
   if (const cudaError_t error = simt::check_copy(r, to, from, bytes, kind); error != cudaSuccess) return result(error);
   simt::finish_all(r, lock, true);
   if (r.broken != cudaSuccess) return result(r.broken);
+  const simt::OpenMemory open(r);
   memmove(to, from, bytes);
   return cudaSuccess;
 }
@@ -138,6 +210,7 @@ cudaError_t cudaMemset(void* p, int value, size_t bytes) {
   if (!simt::is_within(r, p, bytes, true)) return result(cudaErrorInvalidValue);
   simt::finish_all(r, lock, true);
   if (r.broken != cudaSuccess) return result(r.broken);
+  const simt::OpenMemory open(r);
   memset(p, value, bytes);
   return cudaSuccess;
 }

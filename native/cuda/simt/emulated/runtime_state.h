@@ -49,7 +49,7 @@ struct Piece {
   uint64_t ticket = 0;
 };
 
-struct Stream {
+struct Stream : std::enable_shared_from_this<Stream> {
   bool blocking = true;  // waits for the default stream's work, and that for its
   std::deque<Piece> pieces;
   bool busy = false;   // a thread is at a piece
@@ -61,6 +61,8 @@ struct Stream {
 struct Allocation {
   size_t bytes;
   bool device;
+  void* pages;  // of a device's memory: what p lies in, and how long it is
+  size_t page_bytes;
 };
 
 struct Runtime {
@@ -71,9 +73,10 @@ struct Runtime {
   std::map<std::string, std::pair<cudaError_t, int>> failures;
   std::map<uintptr_t, Allocation> memory;
   size_t device_bytes = 0;
+  int open = 0;                              // who may touch the device's memory now
   std::map<const void*, int> dynamic_limit;  // of kernels
   Stream default_stream;
-  std::map<Stream*, std::unique_ptr<Stream>> streams;
+  std::map<Stream*, std::shared_ptr<Stream>> streams;
   std::map<Event*, std::shared_ptr<Event>> events;
   std::map<const void*, std::shared_ptr<Capture>> graphs;  // also instantiated ones
   std::vector<std::shared_ptr<Capture>> captures;          // under way
@@ -81,6 +84,8 @@ struct Runtime {
 };
 
 Runtime& runtime();
+// Set while a host function is called, which must not call the runtime.
+extern thread_local bool in_host_function;
 using Lock = std::unique_lock<std::mutex>;
 
 // Remembers a failure for cudaGetLastError; passes it on.
@@ -101,6 +106,19 @@ void hurry(Runtime& r, Stream& stream);
 void advance(Runtime& r, Lock& lock, Stream& stream, const std::function<bool()>& enough);
 void finish(Runtime& r, Lock& lock, Stream& stream);
 void finish_all(Runtime& r, Lock& lock, bool only_blocking);
+
+// While one exists the device's memory can be touched; host code that does so at any other time ends with SIGSEGV, or AddressSanitizer's
+// report. The mutex must be held when it is made and when it goes.
+class OpenMemory {
+ public:
+  explicit OpenMemory(Runtime& r);
+  ~OpenMemory();
+  OpenMemory(const OpenMemory&) = delete;
+  OpenMemory& operator=(const OpenMemory&) = delete;
+
+ private:
+  Runtime& r_;
+};
 
 // Whether [p, p + bytes) lies in one allocation of the kind.
 bool is_within(const Runtime& r, const void* p, size_t bytes, bool device);

@@ -1,5 +1,6 @@
 // Streams, events and kernel launches of the emulated device.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "cuda/simt/emulated/launch.h"
@@ -10,10 +11,8 @@ namespace {
 
 constexpr int kDefaultDynamicBytes = 48 * 1024;
 
-thread_local bool in_host_function = false;
-
 Stream* new_stream(Runtime& r, bool blocking) {
-  auto made = std::make_unique<Stream>();
+  auto made = std::make_shared<Stream>();
   Stream* stream = made.get();
   stream->blocking = blocking;
   r.streams[stream] = std::move(made);
@@ -61,7 +60,6 @@ std::shared_ptr<Event> find_event(Runtime& r, cudaEvent_t handle) {
 }
 
 cudaError_t submit(Runtime& r, Lock& lock, Stream& stream, Work work) {
-  if (in_host_function) return cudaErrorNotPermitted;
   if (stream.capture != nullptr) {
     Capture& capture = *stream.capture;
     if (capture.invalid) return cudaErrorStreamCaptureInvalidated;
@@ -89,6 +87,8 @@ void hurry(Runtime& r, Stream& stream) {
 }
 
 void advance(Runtime& r, Lock& lock, Stream& stream, const std::function<bool()>& enough) {
+  const std::shared_ptr<Stream> keep = stream.weak_from_this().lock();  // it may be destroyed while this waits
+  std::optional<OpenMemory> open;
   while (!enough()) {
     if (stream.busy) {
       r.changed.wait(lock);
@@ -103,6 +103,7 @@ void advance(Runtime& r, Lock& lock, Stream& stream, const std::function<bool()>
       advance(r, lock, *event.stream, [&] { return event.done >= piece.ticket; });
     }
     if (piece.work && r.broken == cudaSuccess) {
+      if (!open) open.emplace(r);
       lock.unlock();
       piece.work();
       lock.lock();

@@ -1,17 +1,14 @@
 #include "cuda/simt/emulated/tensor.h"
 
 #include <cstring>
-#include <string>
 
 namespace simt {
 namespace {
 
-std::string at(const Here& here) { return ", line " + std::to_string(here.line()); }
-
 bool is_aligned(const void* p, uintptr_t bytes) { return (reinterpret_cast<uintptr_t>(p) & (bytes - 1)) == 0; }
 
 void need_whole_warp(const char* what, const Here& here) {
-  if (block().warp().alive != ~0u) block().die(what + at(here) + ", by part of a warp");
+  if (block().warp().alive != ~0u) block().die("%s, line %u, by part of a warp", what, here.line());
 }
 
 // Where elements lie in the lanes' registers, PTX ISA, mma.m16n8k8 and m16n8k16: of lane 4 g + t, register r holds of
@@ -61,8 +58,7 @@ uint32_t vote(uint32_t mask, bool v, const Here& here) {
 
 void async_copy(void* shared, const void* global, int bytes, bool wanted) {
   const uintptr_t size = static_cast<uintptr_t>(bytes);
-  if (!is_aligned(shared, size) || (wanted && !is_aligned(global, size)))
-    block().die("cp_async" + std::to_string(bytes) + " of unaligned memory");
+  if (!is_aligned(shared, size) || (wanted && !is_aligned(global, size))) block().die("cp_async%d of unaligned memory", bytes);
   Lane& l = lane();
   l.copies.push_back({shared, wanted ? global : nullptr, bytes, l.group});
 }
@@ -90,7 +86,7 @@ void load_matrices(uint32_t* r, int count, bool transposed, const void* row, con
   for (int m = 0; m < count; ++m) {
     const auto row_at = [&](int i) {
       const char* p = reinterpret_cast<const char*>(slots[8 * m + i]);
-      if (!is_aligned(p, 16)) block().die("ldmatrix" + at(here) + ", of a row that is not 16-byte aligned");
+      if (!is_aligned(p, 16)) block().die("ldmatrix, line %u, of a row that is not 16-byte aligned", here.line());
       return p;
     };
     if (!transposed) {

@@ -1,4 +1,4 @@
-// A test is SIMT_TEST(name) { ... } and reports by fail(); memory of the device is a Buffer.
+// A test is SIMT_TEST(name) { ... } and reports by fail(), SIMT_CRASH(name) { ... } must not return; memory of the device is a Buffer.
 #pragma once
 
 #include <cstdio>
@@ -14,10 +14,11 @@ namespace simt_test {
 struct Test {
   const char* name;
   void (*run)();
+  bool crashes;
 };
 std::vector<Test>& tests();
 struct Registration {
-  Registration(const char* name, void (*run)()) { tests().push_back({name, run}); }
+  Registration(const char* name, void (*run)(), bool crashes) { tests().push_back({name, run, crashes}); }
 };
 
 // Marks the running test as failed.
@@ -85,7 +86,10 @@ class Numbers {
 
 }  // namespace simt_test
 
-#define SIMT_TEST(name)                                                  \
-  static void name();                                                    \
-  static const simt_test::Registration name##_registration(#name, name); \
+#define SIMT_TEST_OF(name, crashes)                                               \
+  static void name();                                                             \
+  static const simt_test::Registration name##_registration(#name, name, crashes); \
   static void name()
+#define SIMT_TEST(name) SIMT_TEST_OF(name, false)
+// Must end the process.
+#define SIMT_CRASH(name) SIMT_TEST_OF(name, true)

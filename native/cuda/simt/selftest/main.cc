@@ -1,4 +1,5 @@
-// sknet_simt_selftest [--list | TEST]: runs one test, or all; a line "ok NAME" or "FAILED NAME: why" each; exit status 1 if one failed.
+// sknet_simt_selftest [--list | --list-crashes | TEST]: runs one test, or all that do not crash; a line "ok NAME" or "FAILED NAME: why"
+// each; exit status 1 if one failed.
 #include <cstring>
 
 #include "cuda/simt/selftest/check.h"
@@ -22,7 +23,7 @@ void fail(const std::string& what) {
 static int run(const char* only) {
   int failed = 0, ran = 0;
   for (const Test& test : tests()) {
-    if (only != nullptr && strcmp(only, test.name) != 0) continue;
+    if (only == nullptr ? test.crashes : strcmp(only, test.name) != 0) continue;
     first_failure.clear();
     test.run();
     ++ran;
@@ -41,9 +42,13 @@ static int run(const char* only) {
 }  // namespace simt_test
 
 int main(int count, char** arguments) {
-  if (count > 1 && strcmp(arguments[1], "--list") == 0) {
-    for (const simt_test::Test& test : simt_test::tests()) printf("%s\n", test.name);
+  const char* what = count > 1 ? arguments[1] : nullptr;
+  const bool crashes = what != nullptr && strcmp(what, "--list-crashes") == 0;
+  if (crashes || (what != nullptr && strcmp(what, "--list") == 0)) {
+    for (const simt_test::Test& test : simt_test::tests()) {
+      if (test.crashes == crashes) printf("%s\n", test.name);
+    }
     return 0;
   }
-  return simt_test::run(count > 1 ? arguments[1] : nullptr);
+  return simt_test::run(what);
 }
