@@ -156,8 +156,30 @@ export type SourceOptions =
   | { kind: 'cifar'; files: string[]; labelBytes: 1 | 2; labelByte: 0 | 1 }
   | { kind: 'files'; paths: string[]; labels: Int32Array; maxPixels: number; listedAt?: number }
   | { kind: 'shards'; tars: string[]; indexes: string[]; maxPixels: number }
+  | FeedSourceOptions
   | { kind: 'synthetic'; count: number; classes: number; size: number; seed: number }
   | { kind: 'memory'; images: Uint8Array; labels: Int32Array; height: number; width: number }
+
+/** Samples that JavaScript supplies to each loader: Loader.requests() and supply(). */
+export interface FeedSourceOptions {
+  kind: 'feed'
+  /** For people. */
+  name: string
+  size: number
+  classes: number
+  /** Left out: each sample brings its own. */
+  labels?: Int32Array
+  maxPixels: number
+  /** Samples come one after the other only, and are shuffled within windows of so many. */
+  streamWindow?: number
+  /** First samples of the pieces in which they come, the bytes of each, and how many bytes are shuffled at once. */
+  chunks?: Int32Array
+  chunkBytes?: Float64Array
+  windowBytes?: number
+}
+
+/** What a feed supplies: bytes of a JPEG or PNG file, or RGB pixels where width and height are given, or why there is nothing. */
+export type FedSample = { path?: string } & ({ data: Uint8Array; label: number; width?: number; height?: number } | { fault: string })
 
 /** The samples of one split: where they are and how they decode to RGB, 8 bits. */
 export declare class Source {
@@ -225,6 +247,10 @@ export declare class Loader {
   readonly remaining: number
   /** null at the end of the epoch. */
   next(): Promise<Batch | null>
+  /** Of a feed: which samples are wanted next; null when no more will be. A call of next() may be in flight meanwhile. */
+  requests(): Promise<{ tickets: Float64Array; indices: Int32Array } | null>
+  /** The answer to one ticket; copied. */
+  supply(ticket: number, sample: FedSample): void
   dispose(): void
 }
 

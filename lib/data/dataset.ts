@@ -2,7 +2,7 @@
 import { badOption, isObject } from '../check.js'
 import { SknetError } from '../errors.js'
 import { callNative } from '../native.js'
-import type { Source, SourceOptions, TransformOptions } from '../native.js'
+import type { Loader, Source, SourceOptions, TransformOptions } from '../native.js'
 
 export type Split = 'train' | 'val'
 
@@ -26,7 +26,7 @@ export interface DatasetDefaults {
 }
 
 export interface Dataset {
-  readonly kind: 'cifar10' | 'cifar100' | 'image-folder' | 'shards' | 'synthetic' | 'arrays' | 'files'
+  readonly kind: 'cifar10' | 'cifar100' | 'image-folder' | 'shards' | 'synthetic' | 'arrays' | 'files' | 'custom'
   /** The folder it was read from; '' where there is none. */
   readonly path: string
   readonly split: Split
@@ -40,7 +40,11 @@ export interface Dataset {
   readonly defaults: DatasetDefaults
   /** What was left out while the folder was read, in words (links leading out of it, say). */
   readonly warnings: readonly string[]
-  /** A copy of all labels, each at least 0 and below `classes`; else ERR_SKNET_DATA. */
+  /** Samples come one after the other only: a bad one is skipped, never replaced. */
+  readonly iterated: boolean
+  /** Where samples come from JavaScript: answers what a native loader of this data set asks for. openLoader calls it. */
+  readonly feed: ((loader: Loader) => void) | null
+  /** A copy of all labels, each at least 0 and below `classes`; else ERR_SKNET_DATA. Empty where each sample brings its own. */
   labels(): Int32Array
   /** The native source; made at the first call (CIFAR files are read then) and kept until dispose(). Labels are checked. */
   open(): Source
@@ -55,16 +59,26 @@ export interface Splits {
   val: Dataset
 }
 
-type Facts = Omit<Dataset, 'labels' | 'open' | 'dispose' | typeof Symbol.asyncDispose>
+type Facts = Omit<Dataset, 'labels' | 'open' | 'dispose' | 'iterated' | 'feed' | typeof Symbol.asyncDispose>
 
-/** A Dataset from its facts; `source` says how to open it and is called when it has to be. `made` is that source, where it is there already. */
-export function createDataset(facts: Facts, source: () => SourceOptions, made?: Source): Dataset {
-  let opened = made
+export interface DatasetExtras {
+  /** The native source, where it is there already. */
+  opened?: Source
+  feed?: (loader: Loader) => void
+  iterated?: boolean
+  /** false: each sample brings its own label. */
+  labelsKnown?: boolean
+}
+
+/** A Dataset from its facts; `source` says how to open it and is called when it has to be. */
+export function createDataset(facts: Facts, source: () => SourceOptions, extras: DatasetExtras = {}): Dataset {
+  const { feed = null, iterated = false, labelsKnown = true } = extras
+  let { opened } = extras
   if (opened !== undefined) checkLabels(facts, opened.labels())
   const open = (): Source => {
     if (opened === undefined) {
       opened = callNative((binding) => new binding.Source(source()))
-      checkLabels(facts, opened.labels())
+      if (labelsKnown) checkLabels(facts, opened.labels())
     }
     return opened
   }
@@ -73,8 +87,10 @@ export function createDataset(facts: Facts, source: () => SourceOptions, made?: 
   }
   return {
     ...facts,
+    iterated,
+    feed,
     open,
-    labels: () => open().labels(),
+    labels: () => (labelsKnown ? open().labels() : new Int32Array(0)),
     dispose,
     [Symbol.asyncDispose]: () => Promise.resolve(dispose()),
   }

@@ -106,7 +106,9 @@ export function loader(dataset: Dataset, settings: LoaderSettings): AsyncIterabl
 export function openLoader(dataset: Dataset, settings: LoaderSettings): Loader {
   const options = resolve(dataset, settings)
   const source = dataset.open()
-  return callNative((binding) => new binding.Loader(source, options))
+  const native = callNative((binding) => new binding.Loader(source, options))
+  dataset.feed?.(native)
+  return native
 }
 
 function resolve(dataset: Dataset, settings: LoaderSettings) {
@@ -118,6 +120,10 @@ function resolve(dataset: Dataset, settings: LoaderSettings) {
   const shuffle = optional(given.shuffle, training, (value) => boolean('shuffle', value))
   const balanced = optional(given.balanced, false, (value) => boolean('balanced', value))
   if (balanced && !shuffle) badOption('balanced', true, 'false where shuffle is false')
+  if (balanced && (dataset.iterated || dataset.labels().length === 0)) {
+    badOption('balanced', true, 'false: this data set does not know its labels, or has its samples one after the other only')
+  }
+  const onBadSample = optional(given.onBadSample, 'replace' as const, (value) => oneOf('onBadSample', value, ['replace', 'skip']))
   return {
     batchSize,
     balanced,
@@ -129,7 +135,7 @@ function resolve(dataset: Dataset, settings: LoaderSettings) {
     shuffle,
     dropLast: optional(given.dropLast, training, (value) => boolean('dropLast', value)),
     skipBatches: int('skipBatches', 0, 0, 2 ** 31 - 1),
-    onBadSample: optional(given.onBadSample, 'replace' as const, (value) => oneOf('onBadSample', value, ['replace', 'skip'])),
+    onBadSample: dataset.iterated ? ('skip' as const) : onBadSample,
     transform: resolveTransform(dataset, settings, training),
   }
 }

@@ -61,6 +61,7 @@ const ownFile = /^\.?(train|val)-\d{6}\.tar(\.index)?(\.tmp)?$/
  */
 export async function* packDataset(dataset: Dataset, dir: string, options?: PackOptions): AsyncGenerator<PackEvent, void, void> {
   const set = asDataset('dataset', dataset)
+  if (set.feed !== null) badOption('dataset', set.kind, 'a data set of files, shards or arrays')
   const { threads, fresh, ...plan } = checkOptions(set, options)
   text('dir', dir)
   const key = planKey(set, plan)

@@ -85,7 +85,7 @@ async function openSplit(files: SplitFiles, split: Split, settings: Settings): P
     defaults: manifest?.defaults ?? photoDefaults(),
     warnings,
   }
-  return createDataset(facts, () => options, source)
+  return createDataset(facts, () => options, { opened: source })
 }
 
 /** The shards that pack.json lists, each there and as long as it says. One of them opened by its own name is enough. */

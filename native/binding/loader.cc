@@ -141,6 +141,7 @@ Napi::Array bad_samples_to_js(Napi::Env env, const std::vector<BadSample>& bad) 
 Napi::Function LoaderObject::define(Napi::Env env) {
   return DefineClass(env, "Loader",
                      {InstanceAccessor<&LoaderObject::remaining>("remaining"), InstanceMethod<&LoaderObject::next>("next"),
+                      InstanceMethod<&LoaderObject::requests>("requests"), InstanceMethod<&LoaderObject::supply>("supply"),
                       InstanceMethod<&LoaderObject::dispose>("dispose")});
 }
 
@@ -177,6 +178,59 @@ Napi::Value LoaderObject::next(const Napi::CallbackInfo& info) {
     call.finish = [batch](Napi::Env e) { return batch_to_js(e, *batch); };
     call.cancel = [loader] { loader->stop(); };
     return run_async(env, std::move(call));
+  });
+}
+
+Napi::Value LoaderObject::requests(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return promised(env, [&] {
+    const std::shared_ptr<data::Loader> loader = from(info.This(), "this");
+    check(loader->feed() != nullptr, "ERR_SKNET_NATIVE", "requests() is for a loader whose source is a feed");
+    requesting_->enter("requests");
+    const auto requests = std::make_shared<std::vector<data::FeedRequest>>();
+    AsyncCall call;
+    call.work = [loader, requests] { *requests = loader->feed()->next_requests(); };
+    call.settled = [requesting = requesting_] { requesting->leave(); };
+    call.finish = [requests](Napi::Env e) -> Napi::Value {
+      if (requests->empty()) return e.Null();
+      std::vector<double> tickets;
+      std::vector<int32_t> indices;
+      for (const data::FeedRequest& request : *requests) {
+        tickets.push_back(static_cast<double>(request.ticket));
+        indices.push_back(static_cast<int32_t>(request.index));
+      }
+      Napi::Object result = Napi::Object::New(e);
+      result.Set("tickets", to_float64_array(e, std::move(tickets)));
+      result.Set("indices", to_int32_array(e, std::move(indices)));
+      return result;
+    };
+    call.cancel = [loader] { loader->stop(); };
+    return run_async(env, std::move(call));
+  });
+}
+
+void LoaderObject::supply(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    // An answer that comes after the end is nobody's.
+    if (!loader_ || loader_->feed() == nullptr) return;
+    const int64_t ticket = integer_argument(info, 0, "ticket", 0, kMaxSafeInteger);
+    const Options options(info[1], "sample");
+    data::FedSample sample;
+    if (options.has("path")) sample.path = options.string("path");
+    if (options.has("fault")) {
+      sample.fault = options.string("fault");
+    } else {
+      const std::span<const uint8_t> bytes = options.uint8("data");
+      sample.bytes.assign(bytes.begin(), bytes.end());
+      sample.label = options.int32("label", -1, std::numeric_limits<int32_t>::max());
+      if (options.has("width")) {
+        sample.width = options.int32("width", 1, kMaxSide);
+        sample.height = options.int32("height", 1, kMaxSide);
+        const size_t expected = size_t{3} * static_cast<size_t>(sample.width) * static_cast<size_t>(sample.height);
+        check(sample.bytes.size() == expected, "ERR_SKNET_NATIVE", "pixels must be width x height x 3 bytes");
+      }
+    }
+    loader_->feed()->supply(ticket, std::move(sample));
   });
 }
 

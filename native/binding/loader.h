@@ -24,10 +24,13 @@ class LoaderObject : public Napi::ObjectWrap<LoaderObject> {
   Napi::Value remaining(const Napi::CallbackInfo& info);
   // async: copies the batch out of its slot.
   Napi::Value next(const Napi::CallbackInfo& info);
+  // async: what the feed is asked for.
+  Napi::Value requests(const Napi::CallbackInfo& info);
+  void supply(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
   std::shared_ptr<data::Loader> loader_;
-  std::shared_ptr<InFlight> in_flight_ = std::make_shared<InFlight>();
+  std::shared_ptr<InFlight> in_flight_ = std::make_shared<InFlight>(), requesting_ = std::make_shared<InFlight>();
 };
 
 // [{ index, path, reason }]; also part of the plan's results.

@@ -12,6 +12,7 @@
 #include "binding/error.h"
 #include "core/error.h"
 #include "data/cifar.h"
+#include "data/feed.h"
 #include "data/file_source.h"
 #include "data/memory_source.h"
 #include "data/shard_source.h"
@@ -36,6 +37,27 @@ std::vector<data::ShardPath> shard_paths(const Options& options) {
   return paths;
 }
 
+data::FeedOptions feed_options(const Options& options) {
+  data::FeedOptions feed;
+  feed.name = options.string("name");
+  feed.size = options.integer("size", 1, kMaxInt);
+  feed.classes = options.int32("classes", 1, kMaxInt);
+  feed.max_pixels = options.integer("maxPixels", 1, kMaxInt);
+  if (options.has("labels")) {
+    const std::span<const int32_t> labels = options.int32_array("labels");
+    feed.labels.assign(labels.begin(), labels.end());
+  }
+  if (options.has("streamWindow")) feed.stream_window = options.integer("streamWindow", 1, kMaxInt);
+  if (options.has("chunks")) {
+    const std::span<const int32_t> firsts = options.int32_array("chunks");
+    const std::span<const double> bytes = options.float64("chunkBytes");
+    check(firsts.size() == bytes.size(), "ERR_SKNET_NATIVE", "chunks and chunkBytes must have the same length");
+    for (size_t i = 0; i < firsts.size(); ++i) feed.chunks.push_back({firsts[i], static_cast<int64_t>(bytes[i])});
+    feed.window_bytes = options.integer("windowBytes", 1, kMaxSafeInteger);
+  }
+  return feed;
+}
+
 // Reads the options now; what it returns may run on any thread.
 MakeSource source_maker(const Options& options) {
   const std::string kind = options.string("kind");
@@ -48,6 +70,9 @@ MakeSource source_maker(const Options& options) {
     return [paths = shard_paths(options), max_pixels = options.integer("maxPixels", 1, kMaxInt)] {
       return data::make_shard_source(paths, max_pixels);
     };
+  }
+  if (kind == "feed") {
+    return [feed = feed_options(options)]() mutable { return data::make_feed_source(std::move(feed)); };
   }
   if (kind == "files") {
     const std::span<const int32_t> labels = options.int32_array("labels");
@@ -74,7 +99,7 @@ MakeSource source_maker(const Options& options) {
   throw Error("ERR_SKNET_NATIVE", "unknown kind of source: " + kind)
       .with_option("kind")
       .with_got(kind)
-      .with_expected("cifar, files, shards, synthetic or memory");
+      .with_expected("cifar, feed, files, shards, synthetic or memory");
 }
 
 }  // namespace

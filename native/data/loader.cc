@@ -18,12 +18,23 @@ constexpr int kMaxChunk = 8;
 // Not even asked for: more than any machine has.
 constexpr size_t kMaxBytes = size_t{1} << 39;
 
+void check_fed(const FedSample& sample, int classes) {
+  if (!sample.fault.empty()) throw Error("ERR_SKNET_DATA", sample.fault);
+  if (sample.label < 0 || sample.label >= classes) {
+    throw Error("ERR_SKNET_DATA",
+                "the label is " + std::to_string(sample.label) + ", expected one from 0 to " + std::to_string(classes - 1));
+  }
+}
+
 bool is_bad_sample(const Error& e) { return e.code == "ERR_SKNET_DECODE" || e.code == "ERR_SKNET_DATA"; }
 
 }  // namespace
 
 Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& options)
-    : source_(std::move(source)), options_(options), transform_(options.transform) {
+    : source_(std::move(source)),
+      options_(options),
+      transform_(options.transform),
+      feed_(source_->fed_classes() > 0 ? std::make_unique<Feed>() : nullptr) {
   check(options_.batch_size >= 1 && options_.threads >= 1 && options_.ahead >= 1 && options_.skip_batches >= 0, "ERR_SKNET_NATIVE",
         "batchSize, threads and ahead must be at least 1, skipBatches at least 0");
   check(options_.slice_begin >= 0 && options_.slice_begin <= options_.slice_end && options_.slice_end <= options_.batch_size,
@@ -45,11 +56,16 @@ Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& option
       slot.images.resize(floats);
       slot.labels.resize(static_cast<size_t>(largest));
       slot.indices.resize(static_cast<size_t>(largest));
+      if (feed_) slot.tickets.resize(static_cast<size_t>(largest));
     }
   } catch (const std::exception&) {
     const std::string got = std::to_string(bytes) + " bytes";
     throw Error("ERR_SKNET_OOM", "the loader's batches need " + got).with_got(got).with_expected("a smaller batch");
   }
+  for (int64_t batch = next_batch_; feed_ && batch < std::min(batches_, next_batch_ + static_cast<int64_t>(slots_.size())); ++batch) {
+    request_batch(batch);
+  }
+  if (feed_ && left <= 0) feed_->finish();
   try {
     for (int64_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
   } catch (...) {
@@ -70,8 +86,17 @@ void Loader::stop() {
     const std::lock_guard lock(mutex_);
     stopped_ = true;
   }
+  if (feed_) feed_->stop();
   to_prepare_.notify_all();
   to_deliver_.notify_all();
+}
+
+void Loader::request_batch(int64_t batch) {
+  const int count = count_of(batch);
+  const int64_t first = batch * options_.batch_size + options_.slice_begin;
+  for (int place = 0; place < count; ++place) {
+    slot_of(batch).tickets[static_cast<size_t>(place)] = feed_->request(order_.samples[static_cast<size_t>(first + place)]);
+  }
 }
 
 int Loader::count_of(int64_t batch) const {
@@ -108,6 +133,7 @@ const Batch* Loader::acquire() {
   slot.batch.bad.clear();
   for (auto& [place, bad] : slot.bad) slot.batch.bad.push_back(std::move(bad));
   ++acquired_;
+  if (feed_ && acquired_ == batches_) feed_->finish();
   return &slot.batch;
 }
 
@@ -117,6 +143,8 @@ void Loader::release() {
     if (released_ == acquired_) return;
     slot_of(released_).pending = -1;
     ++released_;
+    const int64_t batch = released_ + static_cast<int64_t>(slots_.size()) - 1;
+    if (feed_ && batch < batches_) request_batch(batch);
   }
   to_prepare_.notify_all();
 }
@@ -170,6 +198,7 @@ void Loader::work() {
     }
     slot.bad.insert(slot.bad.end(), scratch.bad.begin(), scratch.bad.end());
     slot.pending -= work.end - work.begin;
+    if (failure_ && feed_) feed_->finish();
     if (failure_) to_prepare_.notify_all();
     if (failure_ || slot.pending == 0) to_deliver_.notify_all();
   }
@@ -207,7 +236,7 @@ void Loader::prepare(const Work& work, Slot& slot, Scratch& scratch) const {
 void Loader::prepare_sample(int64_t position, int place, Slot& slot, Scratch& scratch) const {
   const int64_t index = order_.samples[static_cast<size_t>(position)];
   const uint32_t key = order_.key(position);
-  if (try_sample(index, key, place, slot, scratch)) return;
+  if (try_sample(index, feed_ ? slot.tickets[static_cast<size_t>(place)] : 0, key, place, slot, scratch)) return;
   if (options_.on_bad_sample == BadSamplePolicy::kSkip) {
     const size_t floats = static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
     std::fill_n(slot.images.data() + static_cast<size_t>(place) * floats, floats, 0.0f);
@@ -217,19 +246,27 @@ void Loader::prepare_sample(int64_t position, int place, Slot& slot, Scratch& sc
   }
   PhiloxStream random(options_.seed, options_.epoch, key, RandomPurpose::kReplace);
   for (int i = 0; i < kReplacementTries; ++i) {
-    if (try_sample(random.below(static_cast<uint32_t>(source_->size())), key, place, slot, scratch)) return;
+    const int64_t other = random.below(static_cast<uint32_t>(source_->size()));
+    if (try_sample(other, feed_ ? feed_->request(other) : 0, key, place, slot, scratch)) return;
   }
-  const BadSample& first = scratch.bad.back().second;
-  throw Error("ERR_SKNET_BAD_SAMPLES", source_->path(index) + " does not decode, and neither does any of " +
-                                           std::to_string(kReplacementTries) + " samples drawn to replace it: " + first.reason)
-      .with_path(source_->path(index))
+  const BadSample& first = scratch.bad[scratch.bad.size() - kReplacementTries - 1].second;
+  throw Error("ERR_SKNET_BAD_SAMPLES", first.path + " does not decode, and neither does any of " + std::to_string(kReplacementTries) +
+                                           " samples drawn to replace it: " + first.reason)
+      .with_path(first.path)
       .with_got(first.reason)
       .with_expected("a data set most of which decodes");
 }
 
 // What the transform needs of the sample's pixels: in the scratch, or where they are stored.
-ImageView Loader::read_image(int64_t index, const SampleKey& key, Scratch& scratch) const {
-  const StoredImage found = source_->read(index, scratch.stored);
+ImageView Loader::read_image(int64_t index, int64_t ticket, const SampleKey& key, Scratch& scratch) const {
+  StoredImage found;
+  if (feed_) {
+    scratch.fed = feed_->take(ticket);
+    check_fed(scratch.fed, source_->fed_classes());
+    found = {scratch.fed.bytes, scratch.fed.width, scratch.fed.height};
+  } else {
+    found = source_->read(index, scratch.stored);
+  }
   if (!found.encoded()) {
     return {found.bytes.data(), found.width, found.height, int64_t{3} * found.width, {found.width, found.height}};
   }
@@ -238,18 +275,19 @@ ImageView Loader::read_image(int64_t index, const SampleKey& key, Scratch& scrat
   return scratch.image.view();
 }
 
-bool Loader::try_sample(int64_t index, uint32_t key, int place, Slot& slot, Scratch& scratch) const {
+bool Loader::try_sample(int64_t index, int64_t ticket, uint32_t key, int place, Slot& slot, Scratch& scratch) const {
   const size_t floats = static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
   try {
     const SampleKey sample{options_.seed, options_.epoch, key};
-    const ImageView image = read_image(index, sample, scratch);
+    const ImageView image = read_image(index, ticket, sample, scratch);
     transform_.apply(image, sample, scratch.transform, slot.images.data() + static_cast<size_t>(place) * floats);
   } catch (const Error& e) {
     if (!is_bad_sample(e)) throw;
-    scratch.bad.emplace_back(place, BadSample{index, source_->path(index), e.what()});
+    const bool named = feed_ && !scratch.fed.path.empty();
+    scratch.bad.emplace_back(place, BadSample{index, named ? scratch.fed.path : source_->path(index), e.what()});
     return false;
   }
-  slot.labels[static_cast<size_t>(place)] = source_->label(index);
+  slot.labels[static_cast<size_t>(place)] = feed_ ? scratch.fed.label : source_->label(index);
   slot.indices[static_cast<size_t>(place)] = static_cast<int32_t>(index);
   return true;
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/batch.h"
+#include "data/feed.h"
 #include "data/image.h"
 #include "data/order.h"
 #include "data/source.h"
@@ -60,6 +61,9 @@ class Loader final : public BatchSource {
   int height() const override { return transform_.options().height; }
   int width() const override { return transform_.options().width; }
 
+  // Where samples come from that JavaScript supplies; null for sources that are read.
+  Feed* feed() { return feed_.get(); }
+
   // Makes a waiting acquire() and all later ones throw. Any thread; does not wait.
   void stop();
 
@@ -67,6 +71,7 @@ class Loader final : public BatchSource {
   struct Slot {
     std::vector<float> images;
     std::vector<int32_t> labels, indices;
+    std::vector<int64_t> tickets;                // of the feed
     std::vector<std::pair<int, BadSample>> bad;  // place in the batch
     int pending = -1;                            // samples still to be done; -1: nobody has begun
     Batch batch;
@@ -78,20 +83,23 @@ class Loader final : public BatchSource {
   struct Scratch {
     Image image;
     std::vector<uint8_t> stored;
+    FedSample fed;
     TransformScratch transform;
     std::vector<std::pair<int, BadSample>> bad;
   };
 
   Slot& slot_of(int64_t batch) { return slots_[static_cast<size_t>(batch) % slots_.size()]; }
   int count_of(int64_t batch) const;
+  void request_batch(int64_t batch);  // of the feed; under mutex_, or before the threads
   void stop_and_join();
   void work();
   Work next_work();                                    // under mutex_, when there is some
   std::vector<int32_t> chunks_to_read(int64_t batch);  // under mutex_
   void prepare(const Work& work, Slot& slot, Scratch& scratch) const;
   void prepare_sample(int64_t position, int place, Slot& slot, Scratch& scratch) const;
-  ImageView read_image(int64_t index, const SampleKey& key, Scratch& scratch) const;
-  bool try_sample(int64_t index, uint32_t key, int place, Slot& slot, Scratch& scratch) const;
+  // ticket: what the feed was asked for the sample with, where there is a feed.
+  ImageView read_image(int64_t index, int64_t ticket, const SampleKey& key, Scratch& scratch) const;
+  bool try_sample(int64_t index, int64_t ticket, uint32_t key, int place, Slot& slot, Scratch& scratch) const;
 
   const std::shared_ptr<const Source> source_;
   LoaderOptions options_;
@@ -99,6 +107,7 @@ class Loader final : public BatchSource {
   EpochOrder order_;
   int64_t batches_ = 0;
   std::vector<Slot> slots_;
+  const std::unique_ptr<Feed> feed_;
   std::vector<std::thread> threads_;
 
   mutable std::mutex mutex_;  // guards all below and, but for the samples themselves, the slots

@@ -32,7 +32,8 @@ void permute(std::span<T> items, PhiloxStream random) {
   permute(items.size(), random, [&](size_t a, size_t b) { std::swap(items[a], items[b]); });
 }
 
-EpochOrder windowed_order(const std::vector<Chunk>& chunks, int64_t size, const Sampling& sampling) {
+EpochOrder windowed_order(const Source& source, const std::vector<Chunk>& chunks, const Sampling& sampling) {
+  const int64_t size = source.size(), most_bytes = source.window_bytes();
   std::vector<int32_t> sequence(chunks.size());
   std::iota(sequence.begin(), sequence.end(), 0);
   if (sampling.shuffle) permute(std::span(sequence), stream(sampling, kWholeStream));
@@ -47,7 +48,7 @@ EpochOrder windowed_order(const std::vector<Chunk>& chunks, int64_t size, const 
   };
   for (const int32_t chunk : sequence) {
     const auto position = static_cast<int64_t>(order.samples.size());
-    const bool full = !order.windows.empty() && (position - order.windows.back().position >= kWindowSamples || bytes >= kWindowBytes);
+    const bool full = !order.windows.empty() && (position - order.windows.back().position >= kWindowSamples || bytes >= most_bytes);
     if (full) close();
     if (full || order.windows.empty()) {
       order.windows.push_back({position, {}});
@@ -103,11 +104,17 @@ EpochOrder epoch_order(const Source& source, const Sampling& sampling) {
   check(size >= 0 && size <= std::numeric_limits<int32_t>::max(), "ERR_SKNET_DATA", "a data set may have at most 2^31 - 1 samples");
   if (sampling.balanced) return balanced_order(source, sampling);
   const std::vector<Chunk> chunks = source.chunks();
-  if (!chunks.empty()) return windowed_order(chunks, size, sampling);
+  if (!chunks.empty()) return windowed_order(source, chunks, sampling);
   EpochOrder order;
   order.samples.resize(static_cast<size_t>(size));
   std::iota(order.samples.begin(), order.samples.end(), 0);
-  if (sampling.shuffle) permute(std::span(order.samples), stream(sampling, kWholeStream));
+  if (!sampling.shuffle) return order;
+  const int64_t window = source.stream_window() > 0 ? source.stream_window() : std::max<int64_t>(size, 1);
+  for (int64_t first = 0, number = 0; first < size; first += window, ++number) {
+    const auto samples = std::span(order.samples).subspan(static_cast<size_t>(first), static_cast<size_t>(std::min(window, size - first)));
+    const uint32_t drawn = source.stream_window() > 0 ? kWindowStream + static_cast<uint32_t>(number) : kWholeStream;
+    permute(samples, stream(sampling, drawn));
+  }
   return order;
 }
 

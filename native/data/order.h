@@ -38,12 +38,12 @@ struct EpochOrder {
 // Depends on the source and the sampling only.
 // - Not shuffled: 0..size-1.
 // - Shuffled: a uniform permutation (Fisher-Yates). Of a source in chunks: its chunks are permuted and cut into windows of kWindowSamples
-//   or kWindowBytes, whichever is reached first; the samples of a window are permuted.
+//   or the source's window_bytes(), whichever is reached first; the samples of a window are permuted. Of a stream: windows of so many as it
+//   says, one after the other, the samples of each permuted.
 // - Balanced: size samples, every class that occurs size / classes times (some of them, drawn anew each epoch, once more), its samples in
 //   permutation after permutation; all of them permuted. Chunks are not kept together.
 EpochOrder epoch_order(const Source& source, const Sampling& sampling);
 
 inline constexpr int64_t kWindowSamples = 16384;
-inline constexpr int64_t kWindowBytes = int64_t{512} << 20;
 
 }  // namespace sknet::data

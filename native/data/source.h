@@ -23,6 +23,8 @@ struct Chunk {
   int64_t bytes;
 };
 
+inline constexpr int64_t kWindowBytes = int64_t{512} << 20;
+
 // Immutable after construction, so any number of loaders and threads may share one.
 class Source {
  public:
@@ -41,8 +43,17 @@ class Source {
 
   // In ascending order, the first one starting at 0; empty where any order is as cheap as another.
   virtual std::vector<Chunk> chunks() const { return {}; }
+  // How much of them is shuffled at once.
+  virtual int64_t window_bytes() const { return kWindowBytes; }
+  // Above 0: samples come one after the other only, and are shuffled within windows of so many.
+  virtual int64_t stream_window() const { return 0; }
   // A hint that a chunk's samples are going to be read; returns at once.
   virtual void read_ahead(size_t) const {}
+
+  // Above 0: samples come through the loader's Feed instead of read(), with labels below this number of classes.
+  virtual int fed_classes() const { return 0; }
+  // false: label() does not tell, each sample brings its label.
+  virtual bool knows_labels() const { return true; }
 };
 
 }  // namespace sknet::data
