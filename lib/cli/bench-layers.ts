@@ -1,6 +1,7 @@
 /** The ops and units that `sknet bench --op` knows: their options, defaults and layers. */
 import { badOption, integer, nearest, oneOf } from '../check.js'
-import { bottleneck, type Draft, type Unit } from '../model/blocks.js'
+import { bottleneck, type Unit } from '../model/blocks.js'
+import type { Draft } from '../model/draft.js'
 import { INPUT, type Layer, type SkBranch } from '../model/spec.js'
 import { usageError, type Args, type Flag } from './command.js'
 
@@ -77,7 +78,8 @@ const kinds = {
     defaults: { size: 56, channels: 256, out: OUT, mid: MID, stride: 1, groups: 32, branches: 2, reduction: 16 },
     layers: (shape) => {
       const { branches, groups, reduction } = shape
-      return bottleneckLayers(shape, { kind: 'sk', branches: dilated(branches, groups), attention: { reduction, minWidth: MIN_WIDTH } })
+      const attention = { reduction, minWidth: MIN_WIDTH }
+      return bottleneckLayers(shape, { kind: 'sk', branches: dilated(branches, groups), attention, splitInput: false })
     },
   },
 } as const satisfies Record<string, OpKind>

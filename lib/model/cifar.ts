@@ -1,5 +1,7 @@
 /** Networks for 32x32 images (FACTS 1.10): a 3x3 stem and three stages of bottlenecks, around SK units, plain convolutions or SE. */
 import { integer, isObject, oneOf, optional } from '../check.js'
+import { convBlocks, skBlocks } from './blocks.js'
+import type { Stem } from './blocks.js'
 import { buildNetwork, networkKeys, sharedOptions } from './network.js'
 import type { NetworkOptions, Shared } from './network.js'
 import { skKeys, skUnitOf } from './sk-options.js'
@@ -50,7 +52,11 @@ export function cifarSpec(arch: CifarName, options: CifarOptions = {}, name: str
   const defaults: Defaults = { ...cifarDefaults[arch], blocks: [...cifarDefaults[arch].blocks] }
   const unit = optional(isObject(options) ? options.unit : undefined, defaults.unit, (v) => oneOf('unit', v, ['sk', 'conv', 'se']))
   const shared = sharedOptions(options, [...networkKeys, 'unit', ...unitKeys[unit]], defaults)
-  if (unit === 'sk') return buildNetwork(name, 'cifar', shared, skUnitOf(options, shared.groups, defaults))
+  const first: Stem = { kind: 'cifar', pool: 'padded' }
+  if (unit === 'sk') {
+    const unitOf = skUnitOf(options, shared.groups, shared.blocks.length, { minWidth: defaults.minWidth })
+    return buildNetwork(name, first, shared, skBlocks(unitOf))
+  }
   const se = unit === 'se' ? optional(options.reduction, 16, (v) => integer('reduction', v)) : null
-  return buildNetwork(name, 'cifar', shared, { kind: 'conv', groups: shared.groups, se })
+  return buildNetwork(name, first, shared, convBlocks(shared.groups, se))
 }

@@ -1,5 +1,5 @@
 /** Parameters and multiply-accumulates of a network, layer by layer. */
-import { inferShapes, inputShape } from './shapes.js'
+import { branchChannels, inferShapes, inputShape } from './shapes.js'
 import type { InputSize, Shape } from './shapes.js'
 import type { Layer, ModelSpec } from './spec.js'
 import { elementCount, layerTensors } from './tensors.js'
@@ -49,7 +49,8 @@ function layerMacs(layer: Layer, c: number, [h, w, out]: Shape): number {
     case 'linear':
       return out * c
     case 'sk_unit': {
-      const split = layer.branches.reduce((sum, branch) => sum + (h * w * out * c * branch.kernel ** 2) / branch.groups, 0)
+      const channels = branchChannels(layer, c)
+      const split = layer.branches.reduce((sum, branch) => sum + (h * w * out * channels * branch.kernel ** 2) / branch.groups, 0)
       const d = layer.attention?.width ?? 0
       return split + d * out + layer.branches.length * out * d
     }
@@ -60,6 +61,9 @@ function layerMacs(layer: Layer, c: number, [h, w, out]: Shape): number {
     case 'max_pool':
     case 'global_avg_pool':
     case 'channel_scale':
+    case 'concat':
+    case 'channel_slice':
+    case 'channel_shuffle':
       return 0
   }
 }

@@ -1,7 +1,10 @@
-/** The one builder behind every network: a stem, stages of bottlenecks that halve the image and double the channels, a head. */
-import { bottleneck, head, stem } from './blocks.js'
-import type { Draft, Unit } from './blocks.js'
-import { integer, knownKeys, list, optional } from '../check.js'
+/** The one builder behind every residual network: a stem, stages of blocks that halve the image and double the channels, a head. */
+import { stem } from './blocks.js'
+import type { Bottleneck, Stem } from './blocks.js'
+import { integer, knownKeys, list, oneOf, optional } from '../check.js'
+import { classifier } from './draft.js'
+import type { Draft } from './draft.js'
+import { INPUT } from './spec.js'
 import type { ModelSpec } from './spec.js'
 import { checkSpec } from './validate.js'
 
@@ -23,7 +26,14 @@ export interface NetworkOptions {
   seed?: number
 }
 
+export interface ImagenetOptions extends NetworkOptions {
+  /** The stem's max-pool: 'padded' as in PyTorch, 'ceil' as the paper's Caffe models have it. */
+  stemPool?: 'padded' | 'ceil'
+}
+
 export const networkKeys = ['classes', 'blocks', 'stemWidth', 'midWidth', 'outWidth', 'groups', 'seed'] as const
+
+export const imagenetKeys = [...networkKeys, 'stemPool'] as const
 
 export type Shared = Required<Omit<NetworkOptions, 'seed'>>
 
@@ -44,21 +54,30 @@ export function sharedOptions(options: unknown, keys: readonly string[], default
   }
 }
 
+/** The stem of the networks for ImageNet; throws ERR_SKNET_OPTION. */
+export function imagenetStem(options: unknown): Stem {
+  const { stemPool } = (options ?? {}) as ImagenetOptions
+  return { kind: 'imagenet', pool: optional(stemPool, 'padded', (v) => oneOf('stemPool', v, ['padded', 'ceil'])) }
+}
+
+/** One block of a network: where it stands, and the channels and the stride that it has there. `stage` counts from 0. */
+export type BuildBlock = (draft: Draft, place: Omit<Bottleneck, 'unit'>, stage: number) => string
+
 /** The checked spec; throws ERR_SKNET_MODEL where the options do not fit together, such as groups that do not divide the channels. */
-export function buildNetwork(arch: string, kind: 'imagenet' | 'cifar', options: Shared, unit: Unit): ModelSpec {
+export function buildNetwork(arch: string, first: Stem, options: Shared, block: BuildBlock): ModelSpec {
   const draft: Draft = { layers: [], init: {} }
-  let from = stem(draft, kind, options.stemWidth)
+  let from = stem(draft, first, INPUT, options.stemWidth)
   let inChannels = options.stemWidth
   options.blocks.forEach((count, stage) => {
     const mid = options.midWidth * 2 ** stage
     const out = options.outWidth * 2 ** stage
     for (let i = 0; i < count; i++) {
       const stride = stage > 0 && i === 0 ? 2 : 1
-      from = bottleneck(draft, { name: `layer${stage + 1}.${i}`, from, inChannels, mid, out, stride, unit })
+      from = block(draft, { name: `layer${stage + 1}.${i}`, from, inChannels, mid, out, stride }, stage)
       inChannels = out
     }
   })
-  head(draft, from, options.classes)
-  const input = { channels: 3, size: kind === 'imagenet' ? 224 : 32 }
+  classifier(draft, from, options.classes)
+  const input = { channels: 3, size: first.kind === 'imagenet' ? 224 : 32 }
   return checkSpec({ format: 'sknet-model-1', arch, classes: options.classes, input, layers: draft.layers, init: draft.init })
 }

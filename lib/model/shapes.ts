@@ -53,10 +53,10 @@ function outputShape(layer: Layer, inputs: readonly Shape[]): Shape {
       checkGroups(layer.name, layer.groups, c, layer.out)
       return [windowed(h, layer), windowed(w, layer), layer.out]
     case 'sk_unit':
-      for (const branch of layer.branches) checkGroups(layer.name, branch.groups, c, layer.out)
+      for (const branch of layer.branches) checkGroups(layer.name, branch.groups, branchChannels(layer, c), layer.out)
       return [strided(h, layer), strided(w, layer), layer.out]
     case 'max_pool':
-      return [windowed(h, layer), windowed(w, layer), c]
+      return [pooled(h, layer), pooled(w, layer), c]
     case 'global_avg_pool':
       return [1, 1, c]
     case 'linear':
@@ -75,6 +75,23 @@ function outputShape(layer: Layer, inputs: readonly Shape[]): Shape {
         throw layerError(layer.name, `its gate ${layer.inputs[1]} is ${text(inputs[1]!)}`, inputs[1], text([1, 1, c]))
       }
       return [h, w, c]
+    case 'concat': {
+      const other = inputs.findIndex((input) => input[0] !== h || input[1] !== w)
+      if (other >= 0) {
+        const names = `${layer.inputs[0]} is ${text(inputs[0]!)}, ${layer.inputs[other]} is ${text(inputs[other]!)}`
+        throw layerError(layer.name, `its inputs differ in size: ${names}`, inputs, 'inputs of one height and width')
+      }
+      return [h, w, inputs.reduce((sum, input) => sum + input[2], 0)]
+    }
+    case 'channel_slice':
+      if (layer.first + layer.out > c) {
+        const end = layer.first + layer.out
+        throw layerError(layer.name, `its slice ends at channel ${end} of ${c}`, end, `at most ${c}, the channels of ${layer.inputs[0]}`)
+      }
+      return [h, w, layer.out]
+    case 'channel_shuffle':
+      checkGroups(layer.name, layer.groups, c, c)
+      return [h, w, c]
     case 'batch_norm':
     case 'relu':
     case 'sigmoid':
@@ -82,9 +99,23 @@ function outputShape(layer: Layer, inputs: readonly Shape[]): Shape {
   }
 }
 
-function windowed(size: number, layer: Conv2dLayer | MaxPoolLayer): number {
-  const dilation = layer.op === 'conv2d' ? layer.dilation : 1
-  return Math.floor((size + 2 * layer.padding - dilation * (layer.kernel - 1) - 1) / layer.stride) + 1
+/** Input channels of one branch of an SK unit that reads c. */
+export function branchChannels({ name, branches, splitInput }: SkUnitLayer, c: number): number {
+  if (splitInput !== true) return c
+  if (c % branches.length === 0) return c / branches.length
+  throw layerError(name, `${branches.length} branches share ${c} channels`, c, 'a number of channels that the branches divide')
+}
+
+function windowed(size: number, layer: Conv2dLayer): number {
+  return Math.floor((size + 2 * layer.padding - layer.dilation * (layer.kernel - 1) - 1) / layer.stride) + 1
+}
+
+/** With `ceil` a last window counts that the image cuts, if it begins inside it or in the padding before it. */
+function pooled(size: number, { kernel, stride, padding, ceil }: MaxPoolLayer): number {
+  const span = size + 2 * padding - kernel
+  if (ceil !== true) return Math.floor(span / stride) + 1
+  const out = Math.max(0, Math.ceil(span / stride)) + 1
+  return (out - 1) * stride < size + padding ? out : out - 1
 }
 
 function strided(size: number, layer: SkUnitLayer): number {

@@ -1,6 +1,6 @@
 /** The options of SK units, as the networks that have them take them. */
-import { boolean, integer, knownKeys, list, optional } from '../check.js'
-import type { Unit } from './blocks.js'
+import { badOption, boolean, integer, knownKeys, list, optional } from '../check.js'
+import type { SkUnit } from './draft.js'
 import type { SkBranch } from './spec.js'
 
 export interface SkOptions {
@@ -8,21 +8,42 @@ export interface SkOptions {
   branches?: number | Partial<SkBranch>[]
   /** r of the paper: the attention has max(channels / r, minWidth) channels. */
   reduction?: number
-  /** L of the paper. */
-  minWidth?: number
+  /** L of the paper; or one a stage, such as [32, 16, 32, 32] for the Caffe SKNet-101, whose second stage has 16. */
+  minWidth?: number | number[]
   /** false: the plain sum of the branches, without attention (FACTS 1.8). */
   attention?: boolean
+  /** true: each branch reads its share of the input's channels, as in timm's skresnet. */
+  splitInput?: boolean
 }
 
-export const skKeys = ['branches', 'reduction', 'minWidth', 'attention'] as const
+export const skKeys = ['branches', 'reduction', 'minWidth', 'attention', 'splitInput'] as const
 
-/** SK[M, G, r] of the paper as a unit; throws ERR_SKNET_OPTION. */
-export function skUnitOf(options: unknown, groups: number, defaults: { minWidth: number } = { minWidth: 32 }): Unit {
+export interface SkDefaults {
+  reduction?: number
+  minWidth?: number
+  splitInput?: boolean
+}
+
+/**
+ * SK[M, G, r] of the paper as a unit for each of `stages` stages (from 0). SK[2, groups, 16], L = 32 unless `defaults` say otherwise. Throws
+ * ERR_SKNET_OPTION.
+ */
+export function skUnitOf(options: unknown, groups: number, stages: number, defaults: SkDefaults = {}): (stage: number) => SkUnit {
   const given = (options ?? {}) as Record<(typeof skKeys)[number], unknown>
-  const reduction = optional(given.reduction, 16, (v) => integer('reduction', v, { min: 1, max: 1 << 20 }))
-  const minWidth = optional(given.minWidth, defaults.minWidth, (v) => integer('minWidth', v, { min: 1, max: 1 << 20 }))
-  const attention = optional(given.attention, true, (v) => boolean('attention', v)) ? { reduction, minWidth } : null
-  return { kind: 'sk', branches: branchesOf(given.branches ?? 2, groups), attention }
+  const count = (option: string, v: unknown) => integer(option, v, { min: 1, max: 1 << 20 })
+  const reduction = optional(given.reduction, defaults.reduction ?? 16, (v) => count('reduction', v))
+  const minWidth = optional(given.minWidth, defaults.minWidth ?? 32, (v) =>
+    Array.isArray(v) ? list('minWidth', v, count) : count('minWidth', v),
+  )
+  if (Array.isArray(minWidth) && minWidth.length !== stages)
+    badOption('minWidth', minWidth, `a whole number, or one for each of ${stages} stages`)
+  const attended = optional(given.attention, true, (v) => boolean('attention', v))
+  const splitInput = optional(given.splitInput, defaults.splitInput ?? false, (v) => boolean('splitInput', v))
+  const branches = branchesOf(given.branches ?? 2, groups)
+  return (stage) => {
+    const least = Array.isArray(minWidth) ? minWidth[stage]! : minWidth
+    return { branches, attention: attended ? { reduction, minWidth: least } : null, splitInput }
+  }
 }
 
 function branchesOf(value: unknown, groups: number): SkBranch[] {

@@ -54,6 +54,8 @@ export interface MaxPoolLayer extends LayerBase {
   kernel: number
   stride: number
   padding: number
+  /** true: a window that the image cuts at the end counts, too (Caffe's way; PyTorch's ceil_mode). Default false. */
+  ceil?: boolean
 }
 
 /** [n, h, w, c] -> [n, 1, 1, c] */
@@ -64,6 +66,24 @@ export interface GlobalAvgPoolLayer extends LayerBase {
 /** inputs: x [n, h, w, c] and gate [n, 1, 1, c]; the SE block's last step. */
 export interface ChannelScaleLayer extends LayerBase {
   op: 'channel_scale'
+}
+
+/** inputs: two to four tensors of one height and width; their channels one after the other. */
+export interface ConcatLayer extends LayerBase {
+  op: 'concat'
+}
+
+/** Channels first to first + out - 1. */
+export interface ChannelSliceLayer extends LayerBase {
+  op: 'channel_slice'
+  first: number
+  out: number
+}
+
+/** One channel from each of `groups` equal runs in turn: [g, c / g] transposed, as in ShuffleNet. */
+export interface ChannelShuffleLayer extends LayerBase {
+  op: 'channel_shuffle'
+  groups: number
 }
 
 /** [n, 1, 1, c] -> [n, 1, 1, out]; weight [out, c], bias [out]. */
@@ -86,6 +106,7 @@ export interface SkBranch {
  *   <name>.paths.<m>.conv.weight [out, c / groups, k, k], <name>.paths.<m>.bn.{weight,bias,running_mean,running_var} [out],
  *   <name>.attn.fc_reduce.weight [d, out, 1, 1], <name>.attn.bn.{...} [d], <name>.attn.fc_select.weight [M * out, d, 1, 1].
  * `attention: null` is the plain sum of the branches (FACTS 1.8) and owns no attn tensors.
+ * `splitInput: true`: branch m reads the m-th of M equal shares of the input's channels only (timm's skresnet), so c above is c / M.
  */
 export interface SkUnitLayer extends LayerBase {
   op: 'sk_unit'
@@ -93,6 +114,7 @@ export interface SkUnitLayer extends LayerBase {
   stride: number
   branches: SkBranch[]
   attention: { width: number } | null
+  splitInput?: boolean
   eps: number
   momentum: number
 }
@@ -106,6 +128,9 @@ export type Layer =
   | MaxPoolLayer
   | GlobalAvgPoolLayer
   | ChannelScaleLayer
+  | ConcatLayer
+  | ChannelSliceLayer
+  | ChannelShuffleLayer
   | LinearLayer
   | SkUnitLayer
 

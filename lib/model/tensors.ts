@@ -1,5 +1,5 @@
 /** The tensors a network owns, in the order of its layers; names and shapes are timm's (spec.ts says which layer owns which). */
-import { inferShapes, inputShape } from './shapes.js'
+import { branchChannels, inferShapes, inputShape } from './shapes.js'
 import type { Layer, ModelSpec } from './spec.js'
 
 export interface TensorInfo {
@@ -41,7 +41,7 @@ export function layerTensors(layer: Layer, c: number): TensorInfo[] {
       return norm(name, c)
     case 'sk_unit': {
       const paths = layer.branches.flatMap(({ kernel, groups }, m) => [
-        param(`${name}.paths.${m}.conv.weight`, [layer.out, c / groups, kernel, kernel]),
+        param(`${name}.paths.${m}.conv.weight`, [layer.out, branchChannels(layer, c) / groups, kernel, kernel]),
         ...norm(`${name}.paths.${m}.bn`, layer.out),
       ])
       if (layer.attention === null) return paths
@@ -59,6 +59,9 @@ export function layerTensors(layer: Layer, c: number): TensorInfo[] {
     case 'max_pool':
     case 'global_avg_pool':
     case 'channel_scale':
+    case 'concat':
+    case 'channel_slice':
+    case 'channel_shuffle':
       return []
   }
 }

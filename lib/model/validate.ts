@@ -22,6 +22,7 @@ const channels = whole(1, LARGEST)
 const kernel = whole(1, 255)
 const oddKernel: Rule = { expected: 'an odd whole number from 1 to 255', accepts: (v) => kernel.accepts(v) && (v as number) % 2 === 1 }
 const flag: Rule = { expected: 'true or false', accepts: (v) => typeof v === 'boolean' }
+const optionalFlag: Rule = { expected: 'true, false or left out', accepts: (v) => v === undefined || flag.accepts(v) }
 const positive: Rule = { expected: 'a number above 0', accepts: (v) => typeof v === 'number' && Number.isFinite(v) && v > 0 }
 const share: Rule = { expected: 'a number from 0 to 1', accepts: (v) => typeof v === 'number' && v >= 0 && v <= 1 }
 const fields = {
@@ -46,14 +47,18 @@ const layerFields: Record<LayerOp, Record<string, Rule>> = {
   relu: {},
   sigmoid: {},
   add: {},
-  max_pool: { kernel, stride: whole(1, 64), padding: whole(0, 127) },
+  max_pool: { kernel, stride: whole(1, 64), padding: whole(0, 127), ceil: optionalFlag },
   global_avg_pool: {},
   channel_scale: {},
   linear: { out: channels, bias: flag },
-  sk_unit: { out: channels, stride: whole(1, 64), branches, attention, ...norm },
+  concat: {},
+  channel_slice: { first: whole(0, LARGEST), out: channels },
+  channel_shuffle: { groups: channels },
+  sk_unit: { out: channels, stride: whole(1, 64), branches, attention, splitInput: optionalFlag, ...norm },
 }
 const ops = Object.keys(layerFields) as LayerOp[]
-const inputCount: Partial<Record<LayerOp, number>> = { add: 2, channel_scale: 2 }
+/** Least and most inputs of the layers that have not one. */
+const inputCount: Partial<Record<LayerOp, [number, number]>> = { add: [2, 2], channel_scale: [2, 2], concat: [2, 4] }
 
 /**
  * `value` as a spec, or ERR_SKNET_MODEL naming the layer, what was got and what is expected. The result is a frozen copy.
@@ -113,9 +118,10 @@ function checkLayers(layers: readonly unknown[]): void {
       const guess = typeof op === 'string' ? nearest(op, ops) : null
       throw layerError(name, `op is ${describe(op)}`, op, `one of ${ops.join(', ')}`, guess === null ? undefined : `Did you mean ${guess}?`)
     }
-    const count = inputCount[op as LayerOp] ?? 1
-    if (!Array.isArray(inputs) || inputs.length !== count) {
-      throw layerError(name, `inputs is ${describe(inputs)}`, inputs, `a list of ${count} name${count > 1 ? 's' : ''}`)
+    const [least, most] = inputCount[op as LayerOp] ?? [1, 1]
+    if (!Array.isArray(inputs) || inputs.length < least || inputs.length > most) {
+      const count = least === most ? least : `${least} to ${most}`
+      throw layerError(name, `inputs is ${describe(inputs)}`, inputs, `a list of ${count} name${most > 1 ? 's' : ''}`)
     }
     for (const from of inputs as unknown[]) {
       if (typeof from !== 'string' || !names.has(from)) {

@@ -22,6 +22,8 @@ plan::LayerSpec layer_spec(const Options& o) {
   size("padding", layer.padding, 0);
   size("dilation", layer.dilation, 1);
   size("groups", layer.groups, 1);
+  size("first", layer.first, 0);
+  if (o.has("ceil")) layer.ceil = o.boolean("ceil");
   if (o.has("bias")) layer.bias = o.boolean("bias");
   if (o.has("eps")) layer.eps = static_cast<float>(o.number("eps"));
   if (o.has("momentum")) layer.momentum = static_cast<float>(o.number("momentum"));
@@ -29,6 +31,7 @@ plan::LayerSpec layer_spec(const Options& o) {
     for (const Options& b : o.objects("branches")) {
       layer.branches.push_back({b.int32("kernel", 1, kMaxSize), b.int32("dilation", 1, kMaxSize), b.int32("groups", 1, kMaxSize)});
     }
+    if (o.has("splitInput")) layer.split_input = o.boolean("splitInput");
     if (!o.value("attention").IsNull()) layer.attention_width = o.object("attention").int32("width", 1, kMaxSize);
   }
   return layer;

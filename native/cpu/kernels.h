@@ -22,6 +22,8 @@
   extern const MaxPoolBackward max_pool_backward_plain;                                                                        \
   extern const GlobalAvgPoolForward global_avg_pool_forward_plain;                                                             \
   extern const GlobalAvgPoolBackward global_avg_pool_backward_plain;                                                           \
+  extern const ChannelGatherForward channel_gather_forward_plain;                                                              \
+  extern const ChannelGatherBackward channel_gather_backward_plain;                                                            \
   extern const ChannelScaleForward channel_scale_forward_plain;                                                                \
   extern const ChannelScaleBackward channel_scale_backward_plain;                                                              \
   extern const SoftmaxCrossEntropy softmax_cross_entropy_plain;                                                                \

@@ -21,6 +21,8 @@ namespace {
     .max_pool_forward = {&cpu::set::max_pool_forward_plain}, .max_pool_backward = {&cpu::set::max_pool_backward_plain},           \
     .global_avg_pool_forward = {&cpu::set::global_avg_pool_forward_plain},                                                        \
     .global_avg_pool_backward = {&cpu::set::global_avg_pool_backward_plain},                                                      \
+    .channel_gather_forward = {&cpu::set::channel_gather_forward_plain},                                                          \
+    .channel_gather_backward = {&cpu::set::channel_gather_backward_plain},                                                        \
     .channel_scale_forward = {&cpu::set::channel_scale_forward_plain},                                                            \
     .channel_scale_backward = {&cpu::set::channel_scale_backward_plain},                                                          \
     .softmax_cross_entropy = {&cpu::set::softmax_cross_entropy_plain},                                                            \

@@ -10,8 +10,17 @@ namespace sknet {
 struct MaxPoolProblem {
   int n, h, w, c;
   int kernel, stride, padding;
-  int oh, ow;  // conv2d_out_size() with dilation 1
+  int oh, ow;  // max_pool_out_size()
 };
+
+// Windows that fit; with `ceil` also one that begins inside the image, or its padding before it, and is cut at the end (PyTorch's rule).
+// Less than 1 where none fits.
+constexpr int max_pool_out_size(int size, int kernel, int stride, int padding, bool ceil) {
+  const int span = size + 2 * padding - kernel;
+  if (!ceil) return span < 0 ? 0 : span / stride + 1;
+  const int out = span <= 0 ? 1 : (span + stride - 1) / stride + 1;
+  return (out - 1) * stride < size + padding ? out : out - 1;
+}
 
 struct MaxPoolForwardArgs {
   const void* x;  // [n, h, w, c]

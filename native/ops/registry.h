@@ -5,6 +5,7 @@
 
 #include "core/cpu_features.h"
 #include "ops/batch_norm.h"
+#include "ops/channel_gather.h"
 #include "ops/channel_scale.h"
 #include "ops/conv2d.h"
 #include "ops/ema.h"
@@ -46,6 +47,8 @@ struct OpTable {
   List<MaxPoolBackward> max_pool_backward;
   List<GlobalAvgPoolForward> global_avg_pool_forward;
   List<GlobalAvgPoolBackward> global_avg_pool_backward;
+  List<ChannelGatherForward> channel_gather_forward;
+  List<ChannelGatherBackward> channel_gather_backward;
   List<ChannelScaleForward> channel_scale_forward;
   List<ChannelScaleBackward> channel_scale_backward;
   List<SoftmaxCrossEntropy> softmax_cross_entropy;

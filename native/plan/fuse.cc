@@ -26,6 +26,12 @@ void absorb(Graph& graph, int norm, int last, int residual) {
   from.removed = true;
 }
 
+// The shuffle reads what was to be concatenated first.
+void gather_at_once(Graph& graph, int concat, int shuffle) {
+  graph.layers[static_cast<size_t>(shuffle)].inputs = graph.layers[static_cast<size_t>(concat)].inputs;
+  graph.layers[static_cast<size_t>(concat)].removed = true;
+}
+
 }  // namespace
 
 void fuse(Graph& graph) {
@@ -37,6 +43,10 @@ void fuse(Graph& graph) {
     return candidate.spec.op == op && !candidate.relu;
   };
   for (int i = 0; i < static_cast<int>(graph.layers.size()); ++i) {
+    if (graph.layers[static_cast<size_t>(i)].spec.op == "channel_shuffle") {
+      const int before = graph.layers[static_cast<size_t>(i)].inputs[0];
+      if (only_read_once(before, "concat")) gather_at_once(graph, before, i);
+    }
     if (graph.layers[static_cast<size_t>(i)].spec.op != "relu") continue;
     const int before = graph.layers[static_cast<size_t>(i)].inputs[0];
     if (only_read_once(before, "batch_norm")) {

@@ -3,6 +3,8 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "ops/channel_gather.h"
+#include "ops/max_pool.h"
 #include "ops/sk_split.h"
 
 namespace sknet::plan {
@@ -48,7 +50,11 @@ class GraphBuilder {
       layer.inputs.push_back(found->second);
     }
     const bool two = spec.op == "add" || spec.op == "channel_scale";
-    expect(layer.inputs.size() == (two ? 2 : 1), spec, two ? "takes two inputs" : "takes one input");
+    if (spec.op == "concat") {
+      expect(layer.inputs.size() >= 2 && layer.inputs.size() <= kMaxSources, spec, "takes 2 to " + std::to_string(kMaxSources) + " inputs");
+    } else {
+      expect(layer.inputs.size() == (two ? 2 : 1), spec, two ? "takes two inputs" : "takes one input");
+    }
     layer.shape = infer(spec, layer);
     index_[spec.name] = static_cast<int>(graph_.layers.size());
     graph_.layers.push_back(std::move(layer));
@@ -62,7 +68,16 @@ class GraphBuilder {
     if (s.op == "global_avg_pool") return {x.n, 1, 1, x.c};
     if (s.op == "max_pool") {
       expect(s.kernel > 0 && s.stride > 0 && s.padding >= 0 && 2 * s.padding <= s.kernel, s, "padding is more than half the kernel");
-      return {x.n, window_out(s, x.h, s.kernel, s.stride, s.padding, 1), window_out(s, x.w, s.kernel, s.stride, s.padding, 1), x.c};
+      return {x.n, pooled(s, x.h), pooled(s, x.w), x.c};
+    }
+    if (s.op == "concat") return concat(s, layer);
+    if (s.op == "channel_slice") {
+      expect(s.out > 0 && s.first >= 0 && s.first + s.out <= x.c, s, "the slice reaches beyond the channels");
+      return {x.n, x.h, x.w, s.out};
+    }
+    if (s.op == "channel_shuffle") {
+      expect(s.groups > 0 && x.c % s.groups == 0, s, "groups do not divide the channels");
+      return x;
     }
     if (s.op == "add") {
       expect(x == graph_.shape_of(layer.inputs[1]), s, "its inputs differ in shape");
@@ -80,6 +95,22 @@ class GraphBuilder {
     }
     if (s.op == "sk_unit") return sk_unit(s, x);
     fail(s, "unknown op");
+  }
+
+  int pooled(const LayerSpec& s, int size) {
+    const int out = max_pool_out_size(size, s.kernel, s.stride, s.padding, s.ceil);
+    expect(out > 0, s, "the window does not fit an input of " + std::to_string(size));
+    return out;
+  }
+
+  Shape concat(const LayerSpec& s, const Layer& layer) {
+    Shape y = graph_.shape_of(layer.inputs[0]);
+    for (size_t i = 1; i < layer.inputs.size(); ++i) {
+      const Shape& x = graph_.shape_of(layer.inputs[i]);
+      expect(x.h == y.h && x.w == y.w, s, "its inputs differ in height or width");
+      y.c += x.c;
+    }
+    return y;
   }
 
   Shape conv2d(const LayerSpec& s, const Shape& x) {
@@ -101,6 +132,8 @@ class GraphBuilder {
 
   Shape sk_unit(const LayerSpec& s, const Shape& x) {
     expect(!s.branches.empty() && s.branches.size() <= kMaxBranches, s, "has 1 to " + std::to_string(kMaxBranches) + " branches");
+    const int shares = s.split_input ? static_cast<int>(s.branches.size()) : 1;
+    expect(x.c % shares == 0, s, "its branches cannot share the input's channels evenly");
     Shape y;
     for (size_t m = 0; m < s.branches.size(); ++m) {
       const BranchSpec& b = s.branches[m];
@@ -110,7 +143,7 @@ class GraphBuilder {
       conv.padding = b.dilation * (b.kernel - 1) / 2;
       conv.dilation = b.dilation;
       conv.groups = b.groups;
-      y = conv2d(conv, x);
+      y = conv2d(conv, {x.n, x.h, x.w, x.c / shares});
       batch_norm(s.name + ".paths." + std::to_string(m) + ".bn", y);
     }
     if (s.attention_width > 0) {

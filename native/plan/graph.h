@@ -60,7 +60,7 @@ inline int64_t totals_offset(const PlanSpec& spec, const Graph& graph) { return 
 // Throws Error ERR_SKNET_MODEL naming the layer where the list is not a network.
 Graph build_graph(const PlanSpec& spec);
 
-// batch_norm + relu and batch_norm + add + relu become one layer, where nobody else reads what lies between.
+// batch_norm + relu, batch_norm + add + relu, and concat + channel_shuffle become one layer, where nobody else reads what lies between.
 void fuse(Graph& graph);
 
 }  // namespace sknet::plan

@@ -21,7 +21,10 @@ struct LayerSpec {
   bool bias = false;
   float eps = 0, momentum = 0;
   std::vector<BranchSpec> branches;
-  int attention_width = 0;  // 0: plain sum
+  int attention_width = 0;   // 0: plain sum
+  bool split_input = false;  // each branch reads its share of the input's channels
+  bool ceil = false;         // max_pool: cut windows at the end count
+  int first = 0;             // channel_slice
 };
 
 enum class Mode { kTrain, kInfer, kBlock };

@@ -23,6 +23,27 @@ function small(): ModelSpec {
   return { format: 'sknet-model-1', arch: 'small', classes: 5, input: { channels: 3, size: 16 }, layers }
 }
 
+/** A network of the layers that rearrange channels, and a pool with cut windows. */
+function rearranged(): ModelSpec {
+  const layers: Layer[] = [
+    l.conv2d('stem', 'input', 8),
+    l.maxPool('pool', 'stem', 3, 2, 0, true),
+    l.channelSlice('low', 'pool', 0, 4),
+    l.channelSlice('high', 'pool', 4, 4),
+    l.concat('both', 'high', 'low'),
+    l.channelShuffle('shuffled', 'both', 2),
+    l.skUnit('unit', 'shuffled', 6, l.dilatedBranches(2, 2), 4, 1, true),
+    l.globalAvgPool('mean', 'unit'),
+    l.linear('fc', 'mean', 5),
+  ]
+  return { format: 'sknet-model-1', arch: 'rearranged', classes: 5, input: { channels: 3, size: 16 }, layers }
+}
+
+function rearrangedWith(name: string, change: Record<string, unknown>): unknown {
+  const spec = rearranged()
+  return { ...spec, layers: spec.layers.map((layer) => (layer.name === name ? { ...layer, ...change } : layer)) }
+}
+
 /** The small network with one layer's fields changed. */
 function changed(name: string, change: Record<string, unknown>): unknown {
   const spec = small()
@@ -38,6 +59,20 @@ describe('a spec', () => {
     for (const spec of [model.spec, sknet50().spec]) {
       expect(defineModel(JSON.parse(JSON.stringify(spec)) as ModelSpec).spec).to.deep.equal(spec)
     }
+  })
+
+  it('may slice, concatenate and shuffle channels, split inputs and cut windows', () => {
+    const model = defineModel(rearranged())
+    expect(model.spec).to.deep.equal(rearranged())
+    expect(
+      model
+        .summary()
+        .layers.map(({ outputShape }) => outputShape.join('x'))
+        .slice(0, 7),
+    ).to.deep.equal('16x16x8 8x8x8 8x8x4 8x8x4 8x8x8 8x8x8 8x8x6'.split(' '))
+    const paths = model.tensors().filter(({ name }) => name.endsWith('.conv.weight'))
+    expect(paths.map(({ shape }) => shape.join('x'))).to.deep.equal(['6x2x3x3', '6x2x3x3'])
+    expect(model.macs()).to.equal(16 * 16 * 24 + 8 * 8 * 6 * 2 * 9 * 2 + 4 * 6 + 12 * 4 + 30)
   })
 
   it('is frozen, and apart from the caller’s', () => {
@@ -85,6 +120,16 @@ describe('a spec', () => {
     ['linear on an image', changed('all', { op: 'relu' }), 'fc', /its input is 8x8x8/],
     ['padding over half the window', changed('pool', { padding: 2 }), 'pool', /at most half the kernel/],
     ['output that is not the classes', changed('fc', { out: 6 }), 'fc', /1x1x5, one number a class/],
+    ['slice beyond the channels', rearrangedWith('high', { out: 5 }), 'high', /ends at channel 9 of 8/],
+    ['slice of nothing', rearrangedWith('high', { out: 0 }), 'high', /out is 0/],
+    ['slice before the channels', rearrangedWith('high', { first: -1 }), 'high', /first is -1/],
+    ['shuffle whose groups do not divide', rearrangedWith('shuffled', { groups: 3 }), 'shuffled', /3 groups for 8 channels/],
+    ['concat of one', rearrangedWith('both', { inputs: ['low'] }), 'both', /a list of 2 to 4 names/],
+    ['concat of different sizes', rearrangedWith('both', { inputs: ['high', 'low', 'stem'] }), 'both', /high is 8x8x4, stem is 16x16x8/],
+    ['shares that are not even', rearrangedWith('unit', { branches: l.dilatedBranches(3, 2) }), 'unit', /3 branches share 8 channels/],
+    ['groups of a share', rearrangedWith('unit', { branches: l.dilatedBranches(2, 3) }), 'unit', /3 groups for 4 input and 6 output/],
+    ['split input that is no flag', rearrangedWith('unit', { splitInput: 1 }), 'unit', /splitInput is 1/],
+    ['ceil that is no flag', rearrangedWith('pool', { ceil: 'yes' }), 'pool', /ceil is 'yes'/],
     ['layer read by none', { ...small(), layers: [l.relu('loose', 'input'), ...small().layers] }, 'loose', /no layer reads its output/],
     ['no layers', { ...small(), layers: [] }, undefined, /at least one layer/],
     ['no classes', { ...small(), classes: 0 }, undefined, /classes is 0/],
@@ -123,6 +168,10 @@ describe('model options', () => {
     ['prototype name', () => createModel('constructor'), 'ERR_SKNET_OPTION', 'Unknown model'],
     ['typo', () => sknet50({ branchs: 3 } as CreateOptions), 'ERR_SKNET_OPTION', 'Did you mean branches?'],
     ['no classes', () => sknet50({ classes: 0 }), 'ERR_SKNET_OPTION', 'classes is 0'],
+    ['minWidth of other stages', () => sknet50({ minWidth: [32, 16] }), 'ERR_SKNET_OPTION', 'one for each of 4 stages'],
+    ['minWidth 0 in a stage', () => sknet50({ minWidth: [32, 0, 32, 32] }), 'ERR_SKNET_OPTION', 'minWidth[1] is 0'],
+    ['stemPool', () => sknet50({ stemPool: 'same' as 'ceil' }), 'ERR_SKNET_OPTION', "stemPool is 'same'"],
+    ['splitInput', () => sknet50({ splitInput: 2 as unknown as boolean }), 'ERR_SKNET_OPTION', 'splitInput is 2'],
     ['branches 0', () => sknet50({ branches: 0 }), 'ERR_SKNET_OPTION', 'branches is 0'],
     ['reduction 0', () => sknet50({ reduction: 0 }), 'ERR_SKNET_OPTION', 'reduction is 0'],
     ['seed -1', () => sknet50({ seed: -1 }), 'ERR_SKNET_OPTION', 'seed is -1'],

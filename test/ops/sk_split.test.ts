@@ -19,6 +19,8 @@ const small = [
   ...[1, 2, 3, 4].map((count) => skCase([3, 5, 3, 6], 6, dilated(count, 3), null)),
   skCase([2, 5, 4, 4], 4, dilated(2, 1), null, 2),
   skCase([3, 5, 7, 7], 7, dilated(2, 7), null),
+  skCase([3, 4, 3, 4], 4, [branch(3, 1, 1), branch(5, 1, 2)], null),
+  skCase([3, 4, 3, 6], 4, dilated(2, 1), null, 1, true),
 ]
 
 describeLayers(
@@ -38,6 +40,11 @@ describeLayers(
     skCase([4, 9, 7, 16], 16, [branch(3, 1, 4), branch(5, 1, 8)], 8),
     skCase([4, 9, 7, 16], 16, [branch(3, 1, 4), branch(7, 1, 16)], 8),
     skCase([4, 9, 7, 16], 16, [branch(1, 1, 1), branch(3, 2, 4), branch(5, 2, 2)], 8, 2),
+    skCase([3, 9, 7, 32], 32, [branch(3, 1, 8), branch(5, 1, 16)], null, 2),
+    skCase([4, 8, 8, 64], 64, [branch(3, 1, 16), branch(7, 1, 64)], 8),
+    // timm's skresnet: every branch reads its share of the channels.
+    skCase([3, 6, 5, 32], 48, dilated(2, 1), 16, 2, true),
+    skCase([3, 6, 5, 48], 16, dilated(3, 4), null, 1, true),
   ],
 )
 describeFiniteDifferences('sk_split', small)

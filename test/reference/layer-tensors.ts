@@ -1,5 +1,6 @@
 import type { Layer } from '../../lib/model/spec.js'
 import { convOutputSize } from './conv2d.js'
+import { poolOutputSize } from './max_pool.js'
 import type { Shape4 } from './tensor.js'
 
 export interface LayerTensor {
@@ -38,18 +39,17 @@ export function layerShape(layer: Layer, inputs: readonly Shape4[]): { output: S
       }
     case 'batch_norm':
       return { output: [n, h, w, c], tensors: batchNormTensors(layer.name, c) }
-    case 'max_pool': {
-      const window = { ...layer, dilation: 1, groups: 1 }
-      return { output: [n, convOutputSize(h, window), convOutputSize(w, window), c], tensors: [] }
-    }
+    case 'max_pool':
+      return { output: [n, poolOutputSize(h, layer), poolOutputSize(w, layer), c], tensors: [] }
     case 'global_avg_pool':
       return { output: [n, 1, 1, c], tensors: [] }
     case 'sk_unit': {
       const side = (size: number) => Math.floor((size - 1) / layer.stride) + 1
+      const shares = layer.splitInput === true ? layer.branches.length : 1
       const paths = layer.branches.flatMap((branch, m): LayerTensor[] => [
         {
           name: `${layer.name}.paths.${m}.conv.weight`,
-          shape: [layer.out, c / branch.groups, branch.kernel, branch.kernel],
+          shape: [layer.out, c / shares / branch.groups, branch.kernel, branch.kernel],
           kind: 'param',
         },
         ...batchNormTensors(`${layer.name}.paths.${m}.bn`, layer.out),
@@ -65,6 +65,11 @@ export function layerShape(layer: Layer, inputs: readonly Shape4[]): { output: S
             ]
       return { output: [n, side(h), side(w), layer.out], tensors: [...paths, ...attention] }
     }
+    case 'concat':
+      return { output: [n, h, w, inputs.reduce((sum, x) => sum + x[3], 0)], tensors: [] }
+    case 'channel_slice':
+      return { output: [n, h, w, layer.out], tensors: [] }
+    case 'channel_shuffle':
     case 'relu':
     case 'sigmoid':
     case 'add':

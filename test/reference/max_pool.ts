@@ -4,6 +4,17 @@ export interface PoolGeometry {
   kernel: number
   stride: number
   padding: number
+  ceil?: boolean
+}
+
+/** PyTorch's rule: with `ceil` a window that the image cuts at the end counts if it begins inside it or in the padding before it. */
+export function poolOutputSize(size: number, { kernel, stride, padding, ceil = false }: PoolGeometry): number {
+  let out = 0
+  for (let start = -padding; ceil ? start < size : start + kernel <= size + padding; start += stride) {
+    out++
+    if (start + kernel >= size + padding) break
+  }
+  return out
 }
 
 /** y, the place in x of each maximum (the first in row order where several are equal), and the least gap to a differing runner-up. */
@@ -16,8 +27,8 @@ export interface MaxPoolResult {
 /** x [n, h, w, c] -> [n, oh, ow, c]; padding is left out of the maximum. */
 export function maxPoolForward(x: Tensor, g: PoolGeometry): MaxPoolResult {
   const [n, h, w, c] = shape4(x)
-  const oh = Math.floor((h + 2 * g.padding - g.kernel) / g.stride) + 1
-  const ow = Math.floor((w + 2 * g.padding - g.kernel) / g.stride) + 1
+  const oh = poolOutputSize(h, g)
+  const ow = poolOutputSize(w, g)
   const y = zeros([n, oh, ow, c])
   const argmax = new Int32Array(y.data.length)
   let margin = Infinity

@@ -1,6 +1,7 @@
 import type { Layer } from '../../lib/model/spec.js'
 import { addForward } from './add.js'
 import type { BatchStatistics } from './batch_norm.js'
+import { channelGatherBackward, channelGatherForward, channelOrder } from './channel_gather.js'
 import { channelScaleBackward, channelScaleForward } from './channel_scale.js'
 import { conv2dBackwardBias, conv2dBackwardData, conv2dBackwardWeight, conv2dForward } from './conv2d.js'
 import { globalAvgPoolBackward, globalAvgPoolForward } from './global_avg_pool.js'
@@ -76,6 +77,12 @@ function runLayer(layer: Layer, inputs: readonly Tensor[], tensors: Tensors, tra
         const { dx, dgate } = channelScaleBackward(dy, x, gate)
         return [dx, dgate]
       })
+    }
+    case 'concat':
+    case 'channel_slice':
+    case 'channel_shuffle': {
+      const order = channelOrder(layer, inputs)
+      return plain(channelGatherForward(inputs, order), (dy) => channelGatherBackward(dy, inputs, order))
     }
     case 'sk_unit':
       return runSkUnit(layer, x, tensors, training, store)

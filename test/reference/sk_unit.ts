@@ -5,7 +5,7 @@ import { reluBackward, reluForward, reluMargin } from './relu.js'
 import { runAttention } from './sk_attention.js'
 import { skFuseBackward, skFuseForward } from './sk_fuse.js'
 import { branchSoftmax, skSelectBackward, skSelectForward } from './sk_select.js'
-import { skSplitBackward, skSplitForward } from './sk_split.js'
+import { skSplitBackward, skSplitForward, splitShares } from './sk_split.js'
 import type { Store } from './network.js'
 import { accumulate, shape4, type Tensor } from './tensor.js'
 
@@ -13,7 +13,8 @@ import { accumulate, shape4, type Tensor } from './tensor.js'
 export function runSkUnit(layer: SkUnitLayer, x: Tensor, tensors: Tensors, training: boolean, store: Store): LayerRun {
   const count = layer.branches.length
   const weights = layer.branches.map((_, m) => store(get(tensors, `${layer.name}.paths.${m}.conv.weight`)))
-  const u = skSplitForward(x, weights, layer.branches, layer.stride).map(store)
+  const shares = layer.splitInput === true ? splitShares(x, count) : weights.map(() => x)
+  const u = skSplitForward(shares, weights, layer.branches, layer.stride).map(store)
   const norms = u.map((um, m) => runBatchNorm(`${layer.name}.paths.${m}.bn`, um, tensors, layer.eps, layer.momentum, training))
   const active = norms.map((bn) => reluForward(bn.y))
   const attention = layer.attention && runAttention(layer, skFuseForward(active), tensors, training)
@@ -38,7 +39,7 @@ export function runSkUnit(layer: SkUnitLayer, x: Tensor, tensors: Tensors, train
         for (const [name, g] of byNorm.gradients) gradients.set(name, g)
         return store(byNorm.dx[0]!)
       })
-      const { dx, dw } = skSplitBackward(du, x, weights, layer.branches, layer.stride)
+      const { dx, dw } = skSplitBackward(du, x, shares, weights, layer.branches, layer.stride)
       dw.forEach((g, m) => gradients.set(`${layer.name}.paths.${m}.conv.weight`, g))
       return { dx: [dx], gradients }
     },

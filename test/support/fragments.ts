@@ -23,6 +23,18 @@ export function block(name: string, from: string, width: number, out: number, mi
 export const sk = (name: string, width: number, stride = 1) => [
   l.skUnit(`${name}.b`, `${name}.a.relu`, width, l.dilatedBranches(2, 4), null, stride),
 ]
+const realKernels = (name: string, width: number) => [
+  l.skUnit(
+    `${name}.b`,
+    `${name}.a.relu`,
+    width,
+    [
+      { kernel: 3, dilation: 1, groups: width / 8 },
+      { kernel: 5, dilation: 1, groups: width / 4 },
+    ],
+    null,
+  ),
+]
 const grouped = (name: string, width: number, stride = 1) => [
   l.conv2d(`${name}.g`, `${name}.a.relu`, width, { kernel: 3, padding: 1, groups: 4, stride }),
   l.batchNorm(`${name}.g.bn`, `${name}.g`),
@@ -70,6 +82,11 @@ export const bottleneckCases: LayerCase[] = [
     'a strided SK bottleneck with a shortcut, and one behind it',
     [3, 8, 7, 12],
     [...block('one', 'input', 8, 20, sk('one', 8, 2), shortcut('one', 'input', 20, 2)), ...block('two', 'one', 8, 20, sk('two', 8), null)],
+  ),
+  fragment(
+    'SK bottlenecks whose branches differ in groups',
+    [3, 6, 5, 16],
+    [...block('one', 'input', 16, 16, realKernels('one', 16), null), ...block('two', 'one', 16, 16, realKernels('two', 16), null)],
   ),
   fragment(
     'strided grouped bottlenecks',

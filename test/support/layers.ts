@@ -11,6 +11,9 @@ import type {
   ReluLayer,
   SigmoidLayer,
   ChannelScaleLayer,
+  ChannelShuffleLayer,
+  ChannelSliceLayer,
+  ConcatLayer,
 } from '../../lib/model/spec.js'
 
 type Options<T> = Partial<Omit<T, 'op' | 'name' | 'inputs'>>
@@ -37,8 +40,20 @@ export function add(name: string, a: string, b: string): AddLayer {
   return { op: 'add', name, inputs: [a, b] }
 }
 
-export function maxPool(name: string, from: string, kernel: number, stride: number, padding: number): MaxPoolLayer {
-  return { op: 'max_pool', name, inputs: [from], kernel, stride, padding }
+export function maxPool(name: string, from: string, kernel: number, stride: number, padding: number, ceil?: true): MaxPoolLayer {
+  return { op: 'max_pool', name, inputs: [from], kernel, stride, padding, ...(ceil === undefined ? {} : { ceil }) }
+}
+
+export function concat(name: string, ...inputs: string[]): ConcatLayer {
+  return { op: 'concat', name, inputs }
+}
+
+export function channelSlice(name: string, from: string, first: number, out: number): ChannelSliceLayer {
+  return { op: 'channel_slice', name, inputs: [from], first, out }
+}
+
+export function channelShuffle(name: string, from: string, groups: number): ChannelShuffleLayer {
+  return { op: 'channel_shuffle', name, inputs: [from], groups }
 }
 
 export function globalAvgPool(name: string, from: string): GlobalAvgPoolLayer {
@@ -54,9 +69,18 @@ export function linear(name: string, from: string, out: number, bias = true): Li
 }
 
 /** `width` of the attention, or null for the plain sum of the branches. */
-export function skUnit(name: string, from: string, out: number, branches: SkBranch[], width: number | null, stride = 1): SkUnitLayer {
+export function skUnit(
+  name: string,
+  from: string,
+  out: number,
+  branches: SkBranch[],
+  width: number | null,
+  stride = 1,
+  splitInput?: true,
+): SkUnitLayer {
   const attention = width === null ? null : { width }
-  return { op: 'sk_unit', name, inputs: [from], out, stride, branches, attention, eps: 1e-5, momentum: 0.1 }
+  const split = splitInput === undefined ? {} : { splitInput }
+  return { op: 'sk_unit', name, inputs: [from], out, stride, branches, attention, ...split, eps: 1e-5, momentum: 0.1 }
 }
 
 /** M branches of 3x3 kernels with dilation 1, 2, ..., M: the paper's fast form of 3x3, 5x5, 7x7. */

@@ -16,7 +16,8 @@ struct LayerLowering {
 };
 
 extern const LayerLowering conv2d_lowering, linear_lowering, batch_norm_lowering, relu_lowering, sigmoid_lowering, add_lowering,
-    max_pool_lowering, global_avg_pool_lowering, channel_scale_lowering, sk_unit_lowering;
+    max_pool_lowering, global_avg_pool_lowering, concat_lowering, channel_slice_lowering, channel_shuffle_lowering, channel_scale_lowering,
+    sk_unit_lowering;
 
 // Throws Error ERR_SKNET_MODEL for an op that is not in the table.
 const LayerLowering& lowering_of(const std::string& op);
@@ -27,6 +28,10 @@ const LayerLowering& lowering_of(const std::string& op);
 void add(Lowering& low, Ref a, Ref b, Ref y, int64_t size, const std::string& name);
 // Loss, its gradient where the plan trains, and the hits; totals stand at the end of the results.
 void loss(Lowering& low);
+
+// y = the channels `problem` says, of xs, plus add.
+void gather_channels(Lowering& low, const std::string& name, const ChannelGatherProblem& problem, const std::vector<Ref>& xs, Ref y,
+                     Ref add = {});
 
 Conv2dProblem conv2d_problem(const Shape& x, const Shape& y, int kernel, int stride, int padding, int dilation, int groups);
 // Whether all readers of the network's input take it as NHWC rows.

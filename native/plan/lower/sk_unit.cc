@@ -1,5 +1,6 @@
 // sk_unit: split, fuse, the small attention network, select (DESIGN 4). Kept for backward: the raw branch outputs u, scale and shift,
-// the attention, and per-image sums; BN + ReLU of the branches is never written.
+// the attention, and per-image sums; BN + ReLU of the branches is never written. Branches that differ in groups, or that read shares of the
+// input, are split by one sk_split each.
 #include "plan/lower/layers.h"
 
 namespace sknet::plan {
@@ -11,6 +12,7 @@ struct Kept {
   Ref mask, mask_u, s, reduced, normed, attention;
   Ref u[kMaxBranches];
   Norm norm[kMaxBranches];
+  Ref share[kMaxBranches];  // with a split input: the channels that the branch reads
 };
 
 struct Unit {
@@ -19,8 +21,9 @@ struct Unit {
     split.branches = branches = static_cast<int>(s.branches.size());
     for (int m = 0; m < branches; ++m) {
       const BranchSpec& b = s.branches[static_cast<size_t>(m)];
-      split.conv[m] = conv2d_problem(x, layer.shape, b.kernel, s.stride, b.dilation * (b.kernel - 1) / 2, b.dilation, b.groups);
+      split.conv[m] = conv2d_problem(share(), layer.shape, b.kernel, s.stride, b.dilation * (b.kernel - 1) / 2, b.dilation, b.groups);
       macs += conv2d_macs(split.conv[m]);
+      apart = apart || s.split_input || b.groups != s.branches[0].groups;
     }
     split.x_norm = low.reading_of(layer.inputs[0]).through_norm();
     n = layer.shape.n;
@@ -31,6 +34,20 @@ struct Unit {
     sums = static_cast<int64_t>(branches) * n * padded_channels(c, low.table.block);
     attention = {branches, n, c, d, s.eps};
   }
+  // What one branch reads.
+  Shape share() const { return {x.n, x.h, x.w, layer.spec.split_input ? x.c / branches : x.c}; }
+  // sk_split is called once for all branches, or once for each.
+  int calls() const { return apart ? branches : 1; }
+  int branches_of_call() const { return apart ? 1 : branches; }
+  SkSplitProblem problem_of(int call) const {
+    if (!apart) return split;
+    SkSplitProblem p{.branches = 1, .conv = {}, .x_norm = split.x_norm, .close = false};
+    p.conv[0] = split.conv[call];
+    return p;
+  }
+  ChannelGatherProblem gather(int first, int out) const {
+    return {.n = n, .hw = x.h * x.w, .sources = 1, .c = {x.c}, .first = first, .out = out, .groups = 1};
+  }
   std::string path(int m, const char* tensor) const { return layer.spec.name + ".paths." + std::to_string(m) + tensor; }
   std::string attn(const char* tensor) const { return layer.spec.name + ".attn" + tensor; }
 
@@ -40,12 +57,25 @@ struct Unit {
   SkAttentionProblem attention{};
   int branches, n, hw, c, d;
   int64_t size, sums, macs = 0;  // sums: [M, n, C]
+  bool apart = false;
 };
 
+bool forward_accepts(const Lowering& low, const SkSplitProblem& p) {
+  return low.accepts("sk_split_forward", low.table.sk_split_forward, p);
+}
+bool backward_accepts(const Lowering& low, const SkSplitProblem& p) {
+  return low.accepts("sk_split_backward", low.table.sk_split_backward, p);
+}
+
 bool reads_through_norm(const Lowering& low, int index, int) {
-  SkSplitProblem p = Unit(low, index).split;
-  p.x_norm = true;
-  return low.accepts("sk_split_forward", low.table.sk_split_forward, p) && low.accepts("sk_split_backward", low.table.sk_split_backward, p);
+  const Unit unit(low, index);
+  if (unit.layer.spec.split_input) return false;
+  for (int call = 0; call < unit.calls(); ++call) {
+    SkSplitProblem p = unit.problem_of(call);
+    p.x_norm = true;
+    if (!forward_accepts(low, p) || !backward_accepts(low, p)) return false;
+  }
+  return true;
 }
 
 struct BranchRefs {
@@ -73,21 +103,41 @@ void set_branches(const Memory& at, const Unit& unit, const Kept& kept, Args& a)
 
 double* doubles(float* memory) { return reinterpret_cast<double*>(memory); }
 
+// Where branch m's part of [M, ...] begins; null stays null.
+template <class T>
+T* part_of(T* all, const Unit& unit, int m) {
+  return all == nullptr ? nullptr : all + unit.sums / unit.branches * m;
+}
+
+// What call `call` of sk_split reads: the unit's input, or its share of it.
+Reading split_input(const Lowering& low, const Unit& unit, const Kept& kept, int call) {
+  return unit.layer.spec.split_input ? Reading{.ref = kept.share[call]} : low.reading_of(unit.layer.inputs[0]);
+}
+
 void split_forward(Lowering& low, const Unit& unit, const Kept& kept) {
   const BranchRefs tensors = branch_refs(low, unit);
-  const Reading x = low.reading_of(unit.layer.inputs[0]);
   const bool training = low.training();
-  low.step("sk_split_forward", unit.layer.spec.name, low.table.sk_split_forward, unit.split, 2 * unit.macs, [=](const Memory& at) {
-    SkSplitForwardArgs a{};
-    a.x = at(x.ref);
-    a.x_norm = normalize(at, x);
-    for (int m = 0; m < unit.branches; ++m) {
-      a.weight[m] = at(tensors.weight[m]);
-      a.u[m] = at(kept.u[m]);
-      if (training) a.statistics[m] = norm_statistics(at, kept.norm[m]);
-    }
-    return a;
-  });
+  const int share = unit.share().c;
+  for (int m = 0; unit.layer.spec.split_input && m < unit.branches; ++m) {
+    const Ref x = low.reading_of(unit.layer.inputs[0]).ref;
+    gather_channels(low, unit.layer.spec.name, unit.gather(m * share, share), {x}, kept.share[m]);
+  }
+  for (int call = 0; call < unit.calls(); ++call) {
+    const Reading x = split_input(low, unit, kept, call);
+    low.step("sk_split_forward", unit.layer.spec.name, low.table.sk_split_forward, unit.problem_of(call), 2 * unit.macs / unit.calls(),
+             [=](const Memory& at) {
+               SkSplitForwardArgs a{};
+               a.x = at(x.ref);
+               a.x_norm = normalize(at, x);
+               for (int i = 0; i < unit.branches_of_call(); ++i) {
+                 const int m = call + i;
+                 a.weight[i] = at(tensors.weight[m]);
+                 a.u[i] = at(kept.u[m]);
+                 if (training) a.statistics[i] = norm_statistics(at, kept.norm[m]);
+               }
+               return a;
+             });
+  }
   if (training) return;
   for (int m = 0; m < unit.branches; ++m) fold_norm(low, unit.path(m, ".bn"), kept.norm[m], unit.c);
 }
@@ -143,6 +193,7 @@ Kept make_kept(Lowering& low, const Unit& unit) {
     kept.norm[m] = make_norm(low, unit.path(m, ".bn"), unit.c, unit.layer.spec.eps);
     kept.u[m] = low.new_activation(unit.layer.shape);
     kept.norm[m].u = kept.u[m];
+    if (unit.layer.spec.split_input) kept.share[m] = low.new_activation(unit.share());
   }
   if (unit.d == 0) return kept;
   if (low.training()) {
@@ -205,41 +256,41 @@ void attention_backward(Lowering& low, const Unit& unit, const Kept& kept, Ref d
            });
 }
 
-void split_backward(Lowering& low, const Unit& unit, const Kept& kept, Ref dv, Ref dv_mask, Ref dv_mask_u, Ref ds) {
+// What the unit's sums and gradients are, for sk_split's backward.
+struct SplitGradient {
+  Ref dv, dv_mask, dv_mask_u, ds;
+};
+
+void split_call_backward(Lowering& low, const Unit& unit, const Kept& kept, const SplitGradient& g, int call, const Lowering::Target& dx) {
   const BranchRefs tensors = branch_refs(low, unit);
-  const int input = unit.layer.inputs[0];
-  const Reading x = low.reading_of(input);
-  SkSplitProblem p = unit.split;
-  p.close = true;
-  Lowering::Target dx{};
-  if (low.needs_gradient(input)) dx = low.gradient_target(input, low.accepts("sk_split_backward", low.table.sk_split_backward, p));
+  const Reading x = split_input(low, unit, kept, call);
+  SkSplitProblem p = unit.problem_of(call);
   p.close = dx.close != kNone;
-  Norm before{};
-  if (p.close) {
-    make_norm_gradient(low, low.norm(dx.close), unit.x.c);
-    before = low.norm(dx.close);
-  }
-  low.step("sk_split_backward", unit.layer.spec.name, low.table.sk_split_backward, p, 4 * unit.macs, [=](const Memory& at) {
+  const Norm before = p.close ? low.norm(dx.close) : Norm{};
+  low.step("sk_split_backward", unit.layer.spec.name, low.table.sk_split_backward, p, 4 * unit.macs / unit.calls(), [=](const Memory& at) {
     SkSplitBackwardArgs a{};
-    set_branches(at, unit, kept, a);
     a.x = at(x.ref);
     a.x_norm = normalize(at, x);
-    for (int m = 0; m < unit.branches; ++m) {
-      a.weight[m] = at(tensors.weight[m]);
-      a.gamma[m] = at(kept.norm[m].gamma);
-      a.mean[m] = at(kept.norm[m].mean);
-      a.invstd[m] = at(kept.norm[m].invstd);
-      a.dweight[m] = at(tensors.dweight[m]);
-      a.dgamma[m] = at(kept.norm[m].dgamma);
-      a.dbeta[m] = at(kept.norm[m].dbeta);
+    for (int i = 0; i < unit.branches_of_call(); ++i) {
+      const int m = call + i;
+      a.u[i] = at(kept.u[m]);
+      a.scale[i] = at(kept.norm[m].scale);
+      a.shift[i] = at(kept.norm[m].shift);
+      a.weight[i] = at(tensors.weight[m]);
+      a.gamma[i] = at(kept.norm[m].gamma);
+      a.mean[i] = at(kept.norm[m].mean);
+      a.invstd[i] = at(kept.norm[m].invstd);
+      a.dweight[i] = at(tensors.dweight[m]);
+      a.dgamma[i] = at(kept.norm[m].dgamma);
+      a.dbeta[i] = at(kept.norm[m].dbeta);
     }
-    a.dv = at(dv);
-    a.attention = at(kept.attention);
-    a.ds = doubles(at(ds));
-    a.mask = doubles(at(kept.mask));
-    a.mask_u = doubles(at(kept.mask_u));
-    a.dv_mask = doubles(at(dv_mask));
-    a.dv_mask_u = doubles(at(dv_mask_u));
+    a.dv = at(g.dv);
+    a.ds = doubles(at(g.ds));
+    a.attention = part_of(at(kept.attention), unit, call);
+    a.mask = part_of(doubles(at(kept.mask)), unit, call);
+    a.mask_u = part_of(doubles(at(kept.mask_u)), unit, call);
+    a.dv_mask = part_of(doubles(at(g.dv_mask)), unit, call);
+    a.dv_mask_u = part_of(doubles(at(g.dv_mask_u)), unit, call);
     a.dx = at(dx.ref);
     if (dx.close == kNone) {
       a.add = at(dx.add);
@@ -248,6 +299,35 @@ void split_backward(Lowering& low, const Unit& unit, const Kept& kept, Ref dv, R
     }
     return a;
   });
+}
+
+void split_backward(Lowering& low, const Unit& unit, const Kept& kept, const SplitGradient& g) {
+  const int input = unit.layer.inputs[0], last = unit.calls() - 1;
+  const bool needed = low.needs_gradient(input);
+  if (unit.layer.spec.split_input) {
+    std::vector<Ref> shares;
+    for (int m = 0; m < unit.branches; ++m) {
+      shares.push_back(needed ? low.new_activation(unit.share()) : Ref{});
+      split_call_backward(low, unit, kept, g, m, {.ref = shares.back(), .add = {}});
+    }
+    if (!needed) return;
+    const Lowering::Target dx = low.gradient_target(input);
+    ChannelGatherProblem all = unit.gather(0, unit.x.c);
+    all.sources = unit.branches;
+    for (int m = 0; m < unit.branches; ++m) all.c[m] = unit.share().c;
+    gather_channels(low, unit.layer.spec.name, all, shares, dx.ref, dx.add);
+    return;
+  }
+  SkSplitProblem p = unit.problem_of(last);
+  p.close = true;
+  Lowering::Target dx{};
+  if (needed) dx = low.gradient_target(input, backward_accepts(low, p));
+  if (dx.close != kNone) make_norm_gradient(low, low.norm(dx.close), unit.x.c);
+  // Each call adds to what the one before it left; the last one closes.
+  for (int call = 0; call <= last; ++call) {
+    const Ref add = call == 0 ? dx.add : dx.ref;
+    split_call_backward(low, unit, kept, g, call, {.ref = dx.ref, .add = add, .close = call == last ? dx.close : kNone});
+  }
 }
 
 void backward(Lowering& low, int index) {
@@ -269,7 +349,7 @@ void backward(Lowering& low, int index) {
     ds = low.new_doubles(unit.sums / unit.branches);
     attention_backward(low, unit, kept, dv_mask, dv_mask_u, ds);
   }
-  split_backward(low, unit, kept, dv, dv_mask, dv_mask_u, ds);
+  split_backward(low, unit, kept, {dv, dv_mask, dv_mask_u, ds});
 }
 
 }  // namespace
