@@ -190,6 +190,28 @@ export declare class Source {
   notes(): string[]
 }
 
+/** How an effect that moves pixels finds colours: nearest neighbour or bilinear; and what comes in from outside, red, green, blue of 0..255. */
+interface Moving {
+  interpolation?: 'nearest' | 'bilinear'
+  fill?: [number, number, number]
+}
+
+/**
+ * A change of a picture's pixels, its strength drawn evenly from `range`; arithmetic of Pillow and torchvision on 8-bit pictures.
+ * rotate: degrees counter-clockwise. shear: pixels a pixel. translate: share of the side. brightness, contrast, saturation, sharpness: factor,
+ * 1 changes nothing. hue: share of the circle. posterize: bits kept. solarize: values from here on are inverted. offset: added to a channel,
+ * drawn for each. color_jitter: torchvision's ColorJitter. rand_augment: torchvision's RandAugment, 31 magnitudes.
+ */
+export type Effect =
+  | ({ kind: 'rotate' | 'shear_x' | 'shear_y' | 'translate_x' | 'translate_y'; range: [number, number] } & Moving)
+  | {
+      kind: 'brightness' | 'contrast' | 'saturation' | 'hue' | 'sharpness' | 'posterize' | 'solarize' | 'offset'
+      range: [number, number]
+    }
+  | { kind: 'autocontrast' | 'equalize' }
+  | { kind: 'color_jitter'; brightness: number; contrast: number; saturation: number; hue: number }
+  | ({ kind: 'rand_augment'; count: number; magnitude: number } & Moving)
+
 /** From a decoded image to height x width x 3 floats: geometry, then (v / 255 - mean) / std per channel. */
 export interface TransformOptions {
   height: number
@@ -205,6 +227,8 @@ export interface TransformOptions {
   dctScale?: boolean
   /** Probability of a horizontal flip. */
   flip: number
+  /** Applied to the crop (pad_crop: to the picture) in this order, with random numbers keyed by (seed, epoch, sample). */
+  effects?: Effect[]
   mean: [number, number, number]
   std: [number, number, number]
 }

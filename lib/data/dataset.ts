@@ -7,7 +7,7 @@ import type { Loader, Source, SourceOptions, TransformOptions } from '../native.
 export type Split = 'train' | 'val'
 
 /** Names of the augmentation presets, see presets.ts. */
-export type AugmentName = 'paper' | 'light' | 'cifar' | 'none'
+export type AugmentName = 'paper' | 'senet' | 'light' | 'cifar' | 'none'
 
 export type Interpolation = TransformOptions['interpolation']
 

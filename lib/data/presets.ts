@@ -1,17 +1,21 @@
 /** What happens to an image between decoding and the network: augmentation presets for training, one rule for evaluation. */
 import { badOption, boolean, integer, oneOf } from '../check.js'
-import type { TransformOptions } from '../native.js'
-import type { AugmentName, Dataset, Interpolation } from './dataset.js'
+import type { Effect, TransformOptions } from '../native.js'
+import type { AugmentName, Dataset, Interpolation, Triple } from './dataset.js'
 
 /**
  * paper: random resized crop of 8-100 % of the area, aspect 3/4 to 4/3, and flip (the large networks).
- * light: the same with 20-100 % (ShuffleNetV2 and other small networks).
+ * senet: paper's, and a rotation of up to 10 degrees and a number of up to 20 added to each channel (the official SKNet's). Corners that
+ * the rotation leaves open get the mean colour.
+ * light: as paper with 20-100 % (ShuffleNetV2 and other small networks).
  * cifar: pad by an eighth of the size (4 of 32) with the mean colour, random crop, flip.
  * none: as in evaluation.
  */
-export const augmentNames = ['paper', 'light', 'cifar', 'none'] as const satisfies readonly AugmentName[]
+export const augmentNames = ['paper', 'senet', 'light', 'cifar', 'none'] as const satisfies readonly AugmentName[]
 
 const maxSide = 65535
+
+type Range = [number, number]
 
 export interface TrainTransformOptions {
   /** Default: the data set's. */
@@ -37,7 +41,17 @@ export function trainTransform(dataset: Dataset, options: TrainTransformOptions 
     checkPadCrop(dataset, size, pad)
     return { ...base, geometry: 'pad_crop', pad, flip: 0.5 }
   }
-  return { ...base, geometry: 'random_resized_crop', area: [augment === 'paper' ? 0.08 : 0.2, 1], flip: 0.5 }
+  const cropped = { ...base, geometry: 'random_resized_crop' as const, area: [augment === 'light' ? 0.2 : 0.08, 1] as Range, flip: 0.5 }
+  return augment === 'senet' ? { ...cropped, effects: senetEffects(dataset) } : cropped
+}
+
+/** "Mirror, crop, rotation of -10 to 10 degrees, pixel jitter of -20 to 20", as hujie-frank/SENet describes its training; we read jitter as an offset. */
+function senetEffects(dataset: Dataset): Effect[] {
+  const [red, green, blue] = dataset.defaults.mean.map((mean) => Math.round(mean * 255)) as Triple
+  return [
+    { kind: 'rotate', range: [-10, 10], interpolation: 'bilinear', fill: [red, green, blue] },
+    { kind: 'offset', range: [-20, 20] },
+  ]
 }
 
 export interface EvalTransformOptions {

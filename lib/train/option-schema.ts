@@ -66,12 +66,7 @@ export const optionSchema: Record<string, OptionRule> = {
   'loss.labelSmoothing': number(0, { min: 0, max: 1, below: true }, { about: 'share of the target spread over all classes' }),
   'ema.decay': number(0, { min: 0, max: 1, below: true }, { about: 'decay a step of the average of the weights; 0: none is kept' }),
 
-  'data.augment': orNull(
-    oneOf(null, ['paper', 'senet', 'light', 'cifar', 'none'], {
-      about: 'augmentation preset',
-      missing: (v) => (v === 'senet' ? 'the senet augmentation (rotation and pixel jitter)' : null),
-    }),
-  ),
+  'data.augment': orNull(oneOf(null, ['paper', 'senet', 'light', 'cifar', 'none'], { about: 'augmentation preset' })),
   'data.size': orNull(
     integer(null, { min: 1, max: 8192 }, { about: 'side of the training input in pixels; default: what suits the data' }),
   ),

@@ -1,5 +1,7 @@
 #include "binding/loader.h"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <utility>
@@ -36,6 +38,48 @@ T one_of(const Options& options, const char* name, std::initializer_list<std::pa
 
 void copy_pair(const std::vector<double>& from, std::array<double, 2>& to) { std::copy(from.begin(), from.end(), to.begin()); }
 
+data::Effect effect_options(const Options& options) {
+  using data::EffectKind;
+  data::Effect effect{one_of<EffectKind>(options, "kind",
+                                         {{"rotate", EffectKind::kRotate},
+                                          {"shear_x", EffectKind::kShearX},
+                                          {"shear_y", EffectKind::kShearY},
+                                          {"translate_x", EffectKind::kTranslateX},
+                                          {"translate_y", EffectKind::kTranslateY},
+                                          {"brightness", EffectKind::kBrightness},
+                                          {"contrast", EffectKind::kContrast},
+                                          {"saturation", EffectKind::kSaturation},
+                                          {"hue", EffectKind::kHue},
+                                          {"sharpness", EffectKind::kSharpness},
+                                          {"posterize", EffectKind::kPosterize},
+                                          {"solarize", EffectKind::kSolarize},
+                                          {"autocontrast", EffectKind::kAutocontrast},
+                                          {"equalize", EffectKind::kEqualize},
+                                          {"offset", EffectKind::kOffset},
+                                          {"color_jitter", EffectKind::kColorJitter},
+                                          {"rand_augment", EffectKind::kRandAugment}})};
+  if (effect.kind == EffectKind::kColorJitter) {
+    effect.jitter = {options.number("brightness"), options.number("contrast"), options.number("saturation"), options.number("hue")};
+    for (const double range : effect.jitter) check(range >= 0, "ERR_SKNET_NATIVE", "color_jitter: strengths must be at least 0");
+    check(effect.jitter[3] <= 0.5, "ERR_SKNET_NATIVE", "color_jitter: hue must be at most 0.5");
+  } else if (effect.kind == EffectKind::kRandAugment) {
+    effect.count = options.int32("count", 0, 100);
+    effect.magnitude = options.int32("magnitude", 0, 30);
+    effect.nearest = true;
+  } else if (effect.kind != EffectKind::kAutocontrast && effect.kind != EffectKind::kEqualize) {
+    const std::vector<double> range = options.numbers("range", 2);
+    effect.low = range[0];
+    effect.high = range[1];
+    check(std::abs(range[0]) <= kMaxSide && std::abs(range[1]) <= kMaxSide, "ERR_SKNET_NATIVE", "an effect's range is too large");
+  }
+  if (options.has("interpolation")) effect.nearest = one_of<bool>(options, "interpolation", {{"nearest", true}, {"bilinear", false}});
+  if (options.has("fill")) {
+    const std::vector<double> fill = options.numbers("fill", 3);
+    for (size_t c = 0; c < 3; ++c) effect.fill[c] = static_cast<uint8_t>(std::clamp(fill[c], 0.0, 255.0));
+  }
+  return effect;
+}
+
 data::TransformOptions transform_options(const Options& options) {
   data::TransformOptions transform;
   transform.height = options.int32("height", 1, kMaxSide);
@@ -52,6 +96,9 @@ data::TransformOptions transform_options(const Options& options) {
       one_of<data::Filter>(options, "interpolation", {{"bilinear", data::Filter::kBilinear}, {"bicubic", data::Filter::kBicubic}});
   transform.dct_scale = options.has("dctScale") && options.boolean("dctScale");
   transform.flip = options.number("flip");
+  if (options.has("effects")) {
+    for (const Options& effect : options.objects("effects")) transform.effects.push_back(effect_options(effect));
+  }
   const std::vector<double> mean = options.numbers("mean", 3), std = options.numbers("std", 3);
   for (size_t c = 0; c < 3; ++c) {
     transform.mean[c] = static_cast<float>(mean[c]);

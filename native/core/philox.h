@@ -14,6 +14,7 @@ enum class RandomPurpose : uint32_t {
   kFlip = 3,
   kReplace = 4,
   kSynthetic = 5,
+  kEffects = 6,
 };
 
 struct Philox4 {

@@ -76,7 +76,16 @@ Part Transform::part(int width, int height, const SampleKey& key) const {
 
 void Transform::apply(const ImageView& image, const SampleKey& key, TransformScratch& scratch, float* out) const {
   const bool flip = options_.flip > 0 && PhiloxStream(key.seed, key.epoch, key.sample, RandomPurpose::kFlip).uniform() < options_.flip;
-  if (options_.geometry == Geometry::kPadCrop) return pad_crop(image, key, flip, out);
+  if (options_.geometry == Geometry::kPadCrop) {
+    if (options_.effects.empty()) return pad_crop(image, key, flip, out);
+    // The padding is the mean colour, which bytes cannot hold: the picture is changed before it is padded.
+    const int64_t row = int64_t{3} * image.width;
+    scratch.pixels.resize(static_cast<size_t>(row * image.height));
+    for (int y = 0; y < image.height; ++y)
+      std::memcpy(scratch.pixels.data() + y * row, image.data + y * image.stride, static_cast<size_t>(row));
+    add_effects(key, {scratch.pixels.data(), image.width, image.height}, scratch);
+    return pad_crop({scratch.pixels.data(), image.width, image.height, row, image.place}, key, flip, out);
+  }
   scratch.pixels.resize(static_cast<size_t>(options_.height) * static_cast<size_t>(options_.width) * 3);
   uint8_t* pixels = scratch.pixels.data();
   if (options_.geometry == Geometry::kRandomResizedCrop) {
@@ -84,8 +93,15 @@ void Transform::apply(const ImageView& image, const SampleKey& key, TransformScr
   } else {
     resize_crop(image, pixels, scratch.resizer);
   }
+  add_effects(key, {pixels, options_.width, options_.height}, scratch);
   const int64_t row = int64_t{3} * options_.width;
   for (int y = 0; y < options_.height; ++y) normalise_row(pixels + y * row, options_.width, flip, out + y * row);
+}
+
+void Transform::add_effects(const SampleKey& key, Pixels pixels, TransformScratch& scratch) const {
+  if (options_.effects.empty()) return;
+  PhiloxStream random(key.seed, key.epoch, key.sample, RandomPurpose::kEffects);
+  apply_effects(options_.effects, random, pixels, scratch.effects);
 }
 
 void Transform::pad_crop(const ImageView& image, const SampleKey& key, bool flip, float* out) const {

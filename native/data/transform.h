@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/decode.h"
+#include "data/effects.h"
 #include "data/image.h"
 #include "data/resize.h"
 
@@ -23,6 +24,7 @@ struct TransformOptions {
   Filter interpolation = Filter::kBilinear;
   bool dct_scale = false;
   double flip = 0;
+  std::vector<Effect> effects;
   std::array<float, 3> mean{}, std{1, 1, 1};
 };
 
@@ -35,7 +37,7 @@ struct SampleKey {
 // Working memory of one thread.
 struct TransformScratch {
   Resizer resizer;
-  std::vector<uint8_t> pixels;
+  std::vector<uint8_t> pixels, effects;
 };
 
 class Transform {
@@ -52,6 +54,8 @@ class Transform {
  private:
   void pad_crop(const ImageView& image, const SampleKey& key, bool flip, float* out) const;
   void random_resized_crop(const ImageView& image, const SampleKey& key, uint8_t* pixels, Resizer& resizer) const;
+  // Changes `pixels` in place.
+  void add_effects(const SampleKey& key, Pixels pixels, TransformScratch& scratch) const;
   ResizeOptions resize_crop_options(int width, int height) const;
   void resize_crop(const ImageView& image, uint8_t* pixels, Resizer& resizer) const;
   // One row of `count` pixels to `out`, mirrored when `flip`.

@@ -27,7 +27,7 @@ const cases: [option: string, run: () => unknown][] = [
   ['epoch', load({ batchSize: 1, epoch: 2 ** 32 })],
   ['threads', load({ batchSize: 1, threads: 0 })],
   ['shuffle', load({ batchSize: 1, shuffle: 'yes' })],
-  ['augment', load({ batchSize: 1, augment: 'senet' })],
+  ['augment', load({ batchSize: 1, augment: 'resnet' })],
   ['onBadSample', load({ batchSize: 1, onBadSample: 'error' })],
   ['resize', load({ batchSize: 1, resize: 40 })],
   ['size', load({ batchSize: 1, size: 4, transform: evalTransform(set) })],

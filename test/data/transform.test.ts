@@ -4,6 +4,7 @@ import { fromArrays } from '../../lib/data/arrays.js'
 import { loader } from '../../lib/data/loader.js'
 import { trainTransform } from '../../lib/data/presets.js'
 import type { TransformOptions } from '../../lib/native.js'
+import { drawCrop } from './draw-crop.js'
 import { collect, pseudoRandomBytes } from './helpers.js'
 import { philoxStream } from './philox.js'
 import { resizeReference } from './reference-resize.js'
@@ -222,25 +223,6 @@ describe('transform: random_resized_crop', () => {
   const area = [0.08, 1] as const
   const aspect = [3 / 4, 4 / 3] as const
 
-  /** torchvision's RandomResizedCrop.get_params with our random numbers. */
-  function drawCrop(w: number, h: number, seed: number, sample: number, allowed: readonly [number, number] = aspect) {
-    const random = philoxStream(seed, 0, sample, 'crop')
-    for (let i = 0; i < 10; i++) {
-      const target = w * h * (area[0] + (area[1] - area[0]) * random.uniform())
-      const ratio = Math.exp(Math.log(allowed[0]) + (Math.log(allowed[1]) - Math.log(allowed[0])) * random.uniform())
-      const cw = Math.round(Math.sqrt(target * ratio))
-      const ch = Math.round(Math.sqrt(target / ratio))
-      if (cw < 1 || ch < 1 || cw > w || ch > h) continue
-      const y = random.below(h - ch + 1)
-      const x = random.below(w - cw + 1)
-      return { x, y, w: cw, h: ch }
-    }
-    const ratio = w / h
-    const cw = ratio > allowed[1] ? Math.round(h * allowed[1]) : w
-    const ch = ratio < allowed[0] ? Math.round(w / allowed[0]) : h
-    return { x: Math.floor((w - cw) / 2), y: Math.floor((h - ch) / 2), w: cw, h: ch }
-  }
-
   it('takes the crops that its random numbers say', async () => {
     const count = 12
     const picture = noise(width, height, count)
@@ -255,7 +237,7 @@ describe('transform: random_resized_crop', () => {
     const values = await apply(picture, transform, { count, seed: 11 })
     const seen = new Set<string>()
     for (let n = 0; n < count; n++) {
-      const { x, y, w, h } = drawCrop(width, height, 11, n)
+      const { x, y, w, h } = drawCrop(width, height, { seed: 11, epoch: 0, sample: n }, { area, aspect })
       seen.add(`${w}x${h}`)
       const one = { data: picture.data.subarray(n * width * height * 3), width, height }
       const expected = resizeReference(crop(one, x, y, w, h), side, side, 'bilinear')

@@ -79,7 +79,6 @@ const refused: [string, unknown, RegExp?][] = [
   ['ema.decay', 1],
   ['ema.decay', -0.5],
   ['data.augment', 'randaugment'],
-  ['data.augment', 'senet', /not in this version/],
   ['data.size', 0],
   ['data.size', 31.5],
   ['data.mixup', -1],
