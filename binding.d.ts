@@ -111,6 +111,8 @@ export interface TrainChunk {
   endOfEpoch: boolean
   /** The step after the last counted one had a non-finite loss or gradient; the weights were not updated with it. */
   nonFinite: null | { loss: number; gradNorm: number; indices: Int32Array }
+  /** Batches that were taken from the loader behind that step; nothing was updated with them either. 0 on the CPU. */
+  voided: number
 }
 
 export interface EvalTotals {

@@ -10,6 +10,7 @@
 #include "binding/loader.h"
 #include "binding/plan_options.h"
 #include "core/error.h"
+#include "plan/cpu_plan.h"
 #include "plan/run.h"
 
 namespace sknet::binding {
@@ -51,6 +52,13 @@ void expect_size(size_t got, int64_t expected, const std::string& what) {
       .with_expected(std::to_string(expected));
 }
 
+void expect_kept(bool kept, const Napi::CallbackInfo& info, const plan::Tensor& tensor, const char* method) {
+  if (kept) return;
+  throw Error("ERR_SKNET_NATIVE",
+              std::string("Plan.") + method + ": this plan keeps no " + string_argument(info, 0, "section") + " of " + tensor.name)
+      .with_tensor(tensor.name);
+}
+
 Napi::Value chunk_to_js(Napi::Env env, plan::TrainChunk& chunk) {
   Napi::Object out = Napi::Object::New(env);
   out.Set("steps", static_cast<double>(chunk.loss.size()));
@@ -61,6 +69,7 @@ Napi::Value chunk_to_js(Napi::Env env, plan::TrainChunk& chunk) {
   out.Set("waitSeconds", to_float64_array(env, std::move(chunk.wait_seconds)));
   out.Set("bad", bad_samples_to_js(env, chunk.bad));
   out.Set("endOfEpoch", chunk.end_of_epoch);
+  out.Set("voided", chunk.voided);
   if (!chunk.non_finite) {
     out.Set("nonFinite", env.Null());
     return out;
@@ -100,7 +109,7 @@ Napi::Function PlanObject::define(Napi::Env env) {
 
 PlanObject::PlanObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PlanObject>(info) {
   guard(info.Env(), [&] {
-    plan_ = std::make_shared<plan::Plan>(plan_spec(Options(info[0])));
+    plan_ = std::make_shared<plan::CpuPlan>(plan_spec(Options(info[0])));
     // V8 learns of the memory behind the small wrapper, so that it collects forgotten plans in time.
     reported_bytes_ = plan_->memory().total;
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), reported_bytes_);
@@ -131,7 +140,7 @@ Napi::Value PlanObject::steps(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const Napi::Env env = info.Env();
     Napi::Array out = Napi::Array::New(env);
-    for (const plan::Step& step : idle("steps").steps()) {
+    for (const plan::StepInfo& step : idle("steps").steps()) {
       Napi::Object entry = Napi::Object::New(env);
       entry.Set("op", step.op);
       entry.Set("layer", step.layer);
@@ -169,30 +178,23 @@ Napi::Value PlanObject::memory(const Napi::CallbackInfo& info) {
   });
 }
 
-float* PlanObject::section(const Napi::CallbackInfo& info, const plan::Tensor& tensor, const char* method) const {
-  const std::string name = string_argument(info, 0, "section");
-  float* data = plan_->section(section_of(name), tensor);
-  if (data == nullptr) {
-    throw Error("ERR_SKNET_NATIVE", std::string("Plan.") + method + ": this plan keeps no " + name + " of " + tensor.name)
-        .with_tensor(tensor.name);
-  }
-  return data;
-}
-
 Napi::Value PlanObject::read(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    const plan::Tensor& tensor = idle("read").graph().tensor(string_argument(info, 1, "name"));
-    const float* data = section(info, tensor, "read");
-    return to_float32_array(info.Env(), {data, data + tensor.size()});
+    plan::Plan& plan = idle("read");
+    const plan::Tensor& tensor = plan.graph().tensor(string_argument(info, 1, "name"));
+    std::vector<float> data(static_cast<size_t>(tensor.size()));
+    expect_kept(plan.read(section_of(string_argument(info, 0, "section")), tensor, data.data()), info, tensor, "read");
+    return to_float32_array(info.Env(), std::move(data));
   });
 }
 
 void PlanObject::write(const Napi::CallbackInfo& info) {
   guard(info.Env(), [&] {
-    const plan::Tensor& tensor = idle("write").graph().tensor(string_argument(info, 1, "name"));
+    plan::Plan& plan = idle("write");
+    const plan::Tensor& tensor = plan.graph().tensor(string_argument(info, 1, "name"));
     const auto data = float32_span(info[2], tensor.name);
     expect_size(data.size(), tensor.size(), tensor.name);
-    std::copy(data.begin(), data.end(), section(info, tensor, "write"));
+    expect_kept(plan.write(section_of(string_argument(info, 0, "section")), tensor, data.data()), info, tensor, "write");
   });
 }
 
@@ -202,7 +204,7 @@ void PlanObject::copy_from(const Napi::CallbackInfo& info) {
     check(
         info[0].IsObject() && info[0].As<Napi::Object>().InstanceOf(info.This().As<Napi::Object>().Get("constructor").As<Napi::Function>()),
         "ERR_SKNET_NATIVE", "Plan.copyFrom: expected a Plan");
-    const plan::Plan& from = PlanObject::Unwrap(info[0].As<Napi::Object>())->idle("copyFrom");
+    plan::Plan& from = PlanObject::Unwrap(info[0].As<Napi::Object>())->idle("copyFrom");
     to.copy_values(from, section_of(string_argument(info, 1, "section")) == plan::Section::kEma);
   });
 }

@@ -37,7 +37,6 @@ class PlanObject : public Napi::ObjectWrap<PlanObject> {
 
   // Throws ERR_SKNET_DISPOSED after dispose(), ERR_SKNET_BUSY while a call is in flight.
   plan::Plan& idle(const char* method) const;
-  float* section(const Napi::CallbackInfo& info, const plan::Tensor& tensor, const char* method) const;
   // Runs `work` on a native thread with the plan; one call at a time.
   template <class Result>
   Napi::Value start(const Napi::CallbackInfo& info, const char* method, std::function<Result(plan::Plan&)> work,

@@ -9,6 +9,7 @@ namespace sknet::cpu {
 namespace {
 
 void run(const EmaProblem& p, const EmaArgs& a, const Exec& exec) {
+  if (a.control != nullptr && a.control->live == 0) return;
   const float take = (1.0f - a.decay) * a.scale;
   parallel_for(*exec.pool, flat_chunks(p.size), [&](int64_t chunk, int) {
     const int64_t last = min_of(p.size, (chunk + 1) * kChunkFloats);

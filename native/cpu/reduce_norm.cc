@@ -1,4 +1,4 @@
-// reduce_norm on the CPU: float64 sums a piece, added in order.
+// reduce_norm on the CPU: float64 sums a piece, added in order. Builtins, as std:: functions may be merged across instruction sets.
 #include "ops/reduce_norm.h"
 
 #include "core/thread_pool.h"
@@ -23,7 +23,10 @@ void run(const ReduceNormProblem& p, const ReduceNormArgs& a, const Exec& exec) 
   });
   double total = 0;
   for (int64_t chunk = 0; chunk < flat_chunks(p.size); ++chunk) total += partial[chunk];
-  *a.sum_of_squares = total;
+  const double norm = __builtin_sqrt(total);
+  a.control->gradient_norm = norm;
+  a.control->gradient_scale = p.clip > 0 && norm > p.clip ? static_cast<float>(p.clip / norm) : 1.0f;
+  if (!__builtin_isfinite(norm) || !__builtin_isfinite(*a.loss)) a.control->live = 0;
 }
 
 }  // namespace

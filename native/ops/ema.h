@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "ops/candidate.h"
+#include "ops/update_control.h"
 
 namespace sknet {
 
@@ -17,6 +18,7 @@ struct EmaArgs {
   const float* value;
   float decay;
   float scale;
+  const UpdateControl* control;  // nothing is changed unless it is live; null: always
 };
 
 using Ema = Candidate<EmaProblem, EmaArgs>;

@@ -1,19 +1,23 @@
-// Sum of squares of flat memory in float64, in a fixed order: the gradient's norm, and the check that it is finite.
+// The 2-norm of a step's gradient, its squares summed in float64 in a fixed order, and what follows from it: whether the step is finite,
+// and the factor that clips the gradient to a norm of at most `clip`.
 #pragma once
 
 #include <cstdint>
 
 #include "ops/candidate.h"
+#include "ops/update_control.h"
 
 namespace sknet {
 
 struct ReduceNormProblem {
   int64_t size;
+  double clip = 0;  // 0: off
 };
 
 struct ReduceNormArgs {
   const float* x;
-  double* sum_of_squares;  // [1]; not finite where an element is not
+  const float* loss;  // [1]
+  UpdateControl* control;
 };
 
 using ReduceNorm = Candidate<ReduceNormProblem, ReduceNormArgs>;

@@ -27,7 +27,7 @@ struct OpTable {
   template <class T>
   using List = std::vector<const T*>;
 
-  int block;       // channels that lie together in memory (layout.h)
+  int block;       // channels that lie together in memory, or kRows (layout.h)
   int elem_bytes;  // of an activation: 4 float32, 2 bfloat16
   List<Conv2dForward> conv2d_forward;
   List<Conv2dBackwardData> conv2d_backward_data;

@@ -1,9 +1,11 @@
-// SGD with momentum as PyTorch's (DESIGN 3): g' = clip g + weight_decay w;  v = momentum v + g';  w -= lr (nesterov ? g' + momentum v : v).
+// SGD with momentum as PyTorch's (DESIGN 3): g' = scale g + weight_decay w;  v = momentum v + g';  w -= lr (nesterov ? g' + momentum v :
+// v).
 #pragma once
 
 #include <cstdint>
 
 #include "ops/candidate.h"
+#include "ops/update_control.h"
 
 namespace sknet {
 
@@ -25,8 +27,7 @@ struct SgdArgs {
   float* value;
   float* momentum;
   const float* gradient;
-  float lr;
-  float gradient_scale;  // from clipping; 1 without
+  const UpdateControl* control;  // lr and the gradient's scale; nothing is changed unless it is live
 };
 
 using Sgd = Candidate<SgdProblem, SgdArgs>;

@@ -1,7 +1,6 @@
 #include "optim/update.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace sknet::optim {
 
@@ -26,7 +25,7 @@ Update::Update(UpdateSpec spec, const OpTable& table)
   sgd_problem_ = {spec_.parameter_floats, spec_.segments.data(), static_cast<int>(spec_.segments.size()), spec_.momentum, spec_.nesterov};
 }
 
-size_t Update::workspace() const { return norm_->workspace({spec_.parameter_floats}); }
+size_t Update::workspace() const { return norm_->workspace(norm_problem()); }
 
 std::vector<UpdatePass> Update::passes() const {
   constexpr int64_t kFloat = sizeof(float);
@@ -38,23 +37,18 @@ std::vector<UpdatePass> Update::passes() const {
   return passes;
 }
 
-UpdateOutcome Update::run(const Exec& exec, const UpdateMemory& m, float lr, int shards, bool loss_finite) const {
-  double squares = 0;
-  norm_->run({spec_.parameter_floats}, {m.results, &squares}, exec);
-  const double norm = std::sqrt(squares);
-  if (!loss_finite || !std::isfinite(norm)) return {norm, false};
-  const bool clips = spec_.grad_clip > 0 && norm > spec_.grad_clip;
-  sgd_->run(sgd_problem_, {m.values, m.momentum, m.results, lr, clips ? static_cast<float>(spec_.grad_clip / norm) : 1.0f}, exec);
+void Update::run(const Exec& exec, const UpdateMemory& m, int shards) const {
+  norm_->run(norm_problem(), {m.results, m.loss, m.control}, exec);
+  sgd_->run(sgd_problem_, {m.values, m.momentum, m.results, m.control}, exec);
   update_statistics(exec, m, shards);
-  if (m.ema != nullptr) ema_->run({spec_.tensor_floats}, {m.ema, m.values, static_cast<float>(spec_.ema_decay), 1.0f}, exec);
-  return {norm, true};
+  if (m.ema != nullptr) ema_->run({spec_.tensor_floats}, {m.ema, m.values, static_cast<float>(spec_.ema_decay), 1.0f, m.control}, exec);
 }
 
 void Update::update_statistics(const Exec& exec, const UpdateMemory& m, int shards) const {
   const int64_t buffers = spec_.tensor_floats - spec_.parameter_floats;
   ema_->run({buffers},
             {m.values + spec_.parameter_floats, m.results + spec_.parameter_floats, 1.0f - spec_.statistics_momentum,
-             1.0f / static_cast<float>(shards)},
+             1.0f / static_cast<float>(shards), m.control},
             exec);
 }
 

@@ -1,5 +1,5 @@
 // What happens once a step, after the shards' results are summed: the gradient's norm and finiteness, clipping, SGD, running
-// statistics, EMA. Works on flat memory; native/plan owns it.
+// statistics, EMA. Works on flat memory, a device's or the host's; native/plan owns it.
 #pragma once
 
 #include <cstdint>
@@ -22,15 +22,12 @@ struct UpdateSpec {
 };
 
 struct UpdateMemory {
-  float* values;    // parameters, running statistics
-  float* results;   // gradients, batch statistics summed over the shards
-  float* momentum;  // parameters only
-  float* ema;       // as values, or null
-};
-
-struct UpdateOutcome {
-  double gradient_norm;
-  bool finite;  // false: nothing was changed
+  float* values;                     // parameters, running statistics
+  float* results;                    // gradients, batch statistics summed over the shards
+  float* momentum = nullptr;         // parameters only
+  float* ema = nullptr;              // as values, or null
+  const float* loss = nullptr;       // the step's
+  UpdateControl* control = nullptr;  // lr in; norm and whether the step counts out
 };
 
 // One of the passes that an update consists of, for people who want to see the plan.
@@ -43,14 +40,19 @@ class Update {
  public:
   Update(UpdateSpec spec, const OpTable& table);
 
+  Update(const Update&) = delete;  // sgd's problem points into it
+  Update& operator=(const Update&) = delete;
+
   size_t workspace() const;
   std::vector<UpdatePass> passes() const;
-  // `loss_finite`: what the caller knows of the loss; a step whose loss or gradient is not finite leaves everything as it was.
-  UpdateOutcome run(const Exec& exec, const UpdateMemory& memory, float lr, int shards, bool loss_finite) const;
+  // A step whose loss or gradient is not finite leaves everything as it was.
+  void run(const Exec& exec, const UpdateMemory& memory, int shards) const;
   // The part of it that a training forward alone has: running statistics from the mean of the shards' batch statistics (DESIGN 3).
   void update_statistics(const Exec& exec, const UpdateMemory& memory, int shards) const;
 
  private:
+  ReduceNormProblem norm_problem() const { return {spec_.parameter_floats, spec_.grad_clip}; }
+
   UpdateSpec spec_;
   SgdProblem sgd_problem_;
   const Sgd* sgd_;

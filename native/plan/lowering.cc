@@ -53,7 +53,7 @@ void Lowering::record(Step step) {
     Value& v = values[static_cast<size_t>(id)];
     if (v.first < 0) v.first = index;
     v.last = index;
-    step.bytes += v.floats * static_cast<int64_t>(sizeof(float));
+    step.info.bytes += v.floats * static_cast<int64_t>(sizeof(float));
   }
   steps.push_back(std::move(step));
 }

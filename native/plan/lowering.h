@@ -116,9 +116,11 @@ class Lowering {
   template <class C, class Problem, class Args>
   void step(const std::string& op, const std::string& layer, const std::vector<const C*>& candidates, const Problem& problem, int64_t flops,
             const Args& args) {
-    Step s{.op = op, .layer = layer, .phase = phase_, .flops = flops};
-    const C* chosen = &choose(candidates, problem, op, spec.candidates, &s.refused);
-    s.candidate = chosen->name;
+    Step s;
+    s.info = {.op = op, .layer = layer, .phase = phase_};
+    s.info.flops = flops;
+    const C* chosen = &choose(candidates, problem, op, spec.candidates, &s.info.refused);
+    s.info.candidate = chosen->name;
     s.workspace = chosen->workspace == nullptr ? 0 : chosen->workspace(problem);
     s.scratch = chosen->scratch == nullptr ? 0 : chosen->scratch(problem);
     s.packed = chosen->packed == nullptr ? 0 : chosen->packed(problem);

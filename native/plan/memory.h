@@ -28,6 +28,14 @@ struct Value {
 // free place, so the result depends on the list alone.
 int64_t lay_out(std::vector<Value>& values);
 
+// A tensor's numbers: its value, or what training keeps beside it.
+enum class Section { kValue, kGradient, kMomentum, kEma };
+
+// Bytes.
+struct MemoryReport {
+  int64_t parameters = 0, gradients = 0, optimizer = 0, ema = 0, activations = 0, workspace = 0, total = 0;
+};
+
 // Turns Refs into addresses. While a plan is being lowered it has no addresses and notes which values a step touches instead.
 class Memory {
  public:

@@ -1,27 +1,15 @@
-// A plan: a network for one input size, shard size and mode, with everything it needs in one arena. Building it chooses candidates and
-// lays out memory; running it allocates nothing.
+// A plan: a network for one input size, shard size and mode on one device, with everything it needs in memory laid out beforehand. What it
+// is made of is the same everywhere (program.h); a device's executor implements this. One caller at a time.
 #pragma once
 
-#include <functional>
-#include <memory>
-#include <string>
+#include <cstdint>
 #include <vector>
 
-#include "core/arena.h"
-#include "core/thread_pool.h"
-#include "optim/update.h"
 #include "plan/graph.h"
-#include "plan/layout.h"
-#include "plan/shard_tree.h"
+#include "plan/memory.h"
 #include "plan/step.h"
 
 namespace sknet::plan {
-
-enum class Section { kValue, kGradient, kMomentum, kEma };
-
-struct MemoryReport {
-  int64_t parameters = 0, gradients = 0, optimizer = 0, ema = 0, activations = 0, workspace = 0, total = 0;
-};
 
 // Sums over the images of one or more shards.
 struct Totals {
@@ -29,76 +17,43 @@ struct Totals {
   int64_t top1 = 0, top5 = 0;
 };
 
+struct StepOutcome {
+  Totals totals;  // loss: mean over the batch, label smoothing included
+  double gradient_norm = 0;
+  bool finite = true;  // false: nothing was changed
+};
+
 class Plan {
  public:
-  explicit Plan(PlanSpec spec);
+  virtual ~Plan() = default;
 
-  const PlanSpec& spec() const { return spec_; }
-  const Graph& graph() const { return graph_; }
-  const std::vector<Step>& steps() const { return steps_; }
-  MemoryReport memory() const { return report_; }
-  int batch() const { return spec_.shard_size * spec_.shards; }
-  Shape output_shape() const { return graph_.shape_of(graph_.output()); }
+  virtual const PlanSpec& spec() const = 0;
+  virtual const Graph& graph() const = 0;
+  virtual std::vector<StepInfo> steps() const = 0;
+  virtual MemoryReport memory() const = 0;
+  int batch() const { return spec().shard_size * spec().shards; }
+  Shape output_shape() const { return graph().shape_of(graph().output()); }
 
-  // Where a tensor's numbers are; nullptr where this plan keeps no such section for it.
-  float* section(Section section, const Tensor& tensor);
+  // Copies a tensor's numbers out or in; false where this plan keeps no such section of it.
+  virtual bool read(Section section, const Tensor& tensor, float* data) = 0;
+  virtual bool write(Section section, const Tensor& tensor, const float* data) = 0;
   // All values (and running statistics) from another plan of the same tensors; from its EMA if `ema`.
-  void copy_values(const Plan& from, bool ema);
+  void copy_values(Plan& from, bool ema);
 
-  // One optimiser step on batch() images [batch, h, w, c]. Not finite: nothing changed.
-  struct TrainOutcome {
-    Totals totals;  // loss: mean over the batch, label smoothing included
-    double gradient_norm = 0;
-    bool finite = true;
-  };
-  TrainOutcome train(const float* images, const int32_t* labels, float lr);
+  // Training. submit() starts one optimiser step on batch() images [batch, h, w, c] and is done with them when it returns; collect() waits
+  // for the oldest step that was not collected. Up to depth() steps may be under way, so that a device never waits for the host. Behind a
+  // step that was not finite none changes anything until all that are under way were collected.
+  virtual int depth() const = 0;
+  virtual void submit(const float* images, const int32_t* labels, float lr) = 0;
+  virtual StepOutcome collect() = 0;
 
   // Loss and hits of up to shard_size images with their labels (-1: not counted).
-  Totals evaluate(const float* images, const int32_t* labels, int count);
+  virtual Totals evaluate(const float* images, const int32_t* labels, int count) = 0;
   // Output of up to shard_size images -> out [count, elements an image].
-  void infer(const float* images, int count, float* out);
+  virtual void infer(const float* images, int count, float* out) = 0;
   // mode kBlock: training forward, which also updates the running statistics; then backward from dy.
-  void block_forward(const float* x, float* y);
-  void block_backward(const float* dy, float* dx);
-
- private:
-  struct Bound {
-    Phase phase;
-    Calls calls;
-    char* packed;  // where its packed weights are
-  };
-  void bind_steps();
-  void run_step(size_t index);
-  // Weights change between steps of training and not at all in inference: packed once for all shards where there are several, else right
-  // before use in memory that all share.
-  bool keeps_packed() const { return spec_.mode == Mode::kInfer || spec_.shards > 1; }
-  void pack_all();
-  void lay_out();
-  void load_images(const float* images, int count);
-  // The first `count` images of a blocked value -> NHWC.
-  void read_blocked(const Ref& ref, const Shape& shape, int count, float* rows);
-  void load_labels(const int32_t* labels, int count);
-  void run_phase(Phase phase);
-  float* at(const Ref& ref) const { return memory_(ref); }
-
-  PlanSpec spec_;
-  Graph graph_;
-  std::vector<Step> steps_;
-  std::vector<Value> values_;
-  std::vector<Bound> bound_;
-  Ref input_, output_, output_gradient_, input_gradient_;
-  bool input_rows_ = false;
-  BlockedLayout layout_;
-  MemoryReport report_;
-  std::unique_ptr<Arena> arena_;
-  std::unique_ptr<ThreadPool> pool_;
-  std::unique_ptr<optim::Update> update_;
-  Exec exec_{};
-  Memory memory_;
-  float *tensor_values_ = nullptr, *results_ = nullptr, *momentum_ = nullptr, *ema_ = nullptr, *stack_ = nullptr, *labels_ = nullptr;
-  int64_t totals_at_ = 0, result_floats_ = 0;
-  char* packed_ = nullptr;
-  bool packed_is_old_ = true;  // the weights may have changed since pack_all
+  virtual void block_forward(const float* x, float* y) = 0;
+  virtual void block_backward(const float* dy, float* dx) = 0;
 };
 
 }  // namespace sknet::plan

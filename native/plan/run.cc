@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
+#include <utility>
 
 #include "core/error.h"
 
@@ -36,52 +38,98 @@ void check_size(const Plan& plan, const BatchSource& source) {
             std::to_string(input.h) + " x " + std::to_string(input.w) + " x " + std::to_string(input.c));
 }
 
-void take(TrainChunk& chunk, const Plan::TrainOutcome& outcome, double seconds, double wait) {
-  chunk.loss.push_back(outcome.totals.loss);
-  chunk.correct.push_back(static_cast<int32_t>(outcome.totals.top1));
-  chunk.gradient_norm.push_back(outcome.gradient_norm);
-  chunk.seconds.push_back(seconds);
-  chunk.wait_seconds.push_back(wait);
-}
+// The steps of one call: submitted in order, collected in order.
+class Steps {
+ public:
+  explicit Steps(Plan& plan) : plan_(plan) {}
+  // The device is done with every step, also where the call ends by an exception.
+  ~Steps() {
+    for (; !under_way_.empty(); under_way_.pop_front()) {
+      try {
+        (void)plan_.collect();
+      } catch (const std::exception&) {
+        // The plan says so again when it is next used.
+      }
+    }
+  }
+  Steps(const Steps&) = delete;
+  Steps& operator=(const Steps&) = delete;
+
+  int under_way() const { return static_cast<int>(under_way_.size()); }
+
+  void submit(const float* images, const int32_t* labels, double lr, double wait, std::vector<int32_t> indices,
+              std::vector<BadSample> bad) {
+    plan_.submit(images, labels, static_cast<float>(lr));
+    under_way_.push_back({wait, std::move(indices), std::move(bad)});
+  }
+
+  // Waits for the oldest step; false where it was not finite.
+  bool collect() {
+    const StepOutcome outcome = plan_.collect();
+    const UnderWay step = std::move(under_way_.front());
+    under_way_.pop_front();
+    const double seconds = seconds_since(last_);
+    last_ = Clock::now();
+    chunk.bad.insert(chunk.bad.end(), step.bad.begin(), step.bad.end());
+    if (!outcome.finite) {
+      chunk.non_finite = true;
+      chunk.cause = {outcome.totals.loss, outcome.gradient_norm, step.indices};
+      chunk.voided = under_way();
+      return false;
+    }
+    chunk.loss.push_back(outcome.totals.loss);
+    chunk.correct.push_back(static_cast<int32_t>(outcome.totals.top1));
+    chunk.gradient_norm.push_back(outcome.gradient_norm);
+    chunk.seconds.push_back(seconds);
+    chunk.wait_seconds.push_back(step.wait);
+    return true;
+  }
+
+  TrainChunk chunk;
+
+ private:
+  struct UnderWay {
+    double wait;
+    std::vector<int32_t> indices;
+    std::vector<BadSample> bad;
+  };
+  Plan& plan_;
+  std::deque<UnderWay> under_way_;
+  Clock::time_point last_ = Clock::now();
+};
 
 }  // namespace
 
 TrainChunk train_steps(Plan& plan, BatchSource& source, const std::vector<double>& lrs, double budget_seconds,
                        const std::atomic<bool>& cancel) {
   check_size(plan, source);
-  TrainChunk chunk;
   const Clock::time_point start = Clock::now();
-  for (const double lr : lrs) {
-    if (cancel.load() || (!chunk.loss.empty() && seconds_since(start) >= budget_seconds)) break;
-    const Clock::time_point step_start = Clock::now();
+  Steps steps(plan);
+  // One batch into the plan; false where no more shall or can go in.
+  size_t next = 0;
+  const auto feed = [&] {
+    if (next == lrs.size() || cancel.load() || (next > 0 && seconds_since(start) >= budget_seconds)) return false;
+    const Clock::time_point asked = Clock::now();
     const Acquired batch(source);
-    const double wait = seconds_since(step_start);
-    if (batch.get() == nullptr) break;
-    check(batch.get()->count == plan.batch(), "ERR_SKNET_NATIVE", "the loader's batch and the plan's differ in size");
-    chunk.bad.insert(chunk.bad.end(), batch.get()->bad.begin(), batch.get()->bad.end());
-    const Plan::TrainOutcome outcome = plan.train(batch.get()->images, batch.get()->labels, static_cast<float>(lr));
-    if (!outcome.finite) {
-      chunk.non_finite = true;
-      chunk.cause = {outcome.totals.loss, outcome.gradient_norm, {batch.get()->indices, batch.get()->indices + batch.get()->count}};
-      break;
-    }
-    take(chunk, outcome, seconds_since(step_start), wait);
+    if (batch.get() == nullptr) return false;
+    const Batch& b = *batch.get();
+    check(b.count == plan.batch(), "ERR_SKNET_NATIVE", "the loader's batch and the plan's differ in size");
+    steps.submit(b.images, b.labels, lrs[next++], seconds_since(asked), {b.indices, b.indices + b.count}, b.bad);
+    return true;
+  };
+  for (bool more = true; more || steps.under_way() > 0;) {
+    while (more && steps.under_way() < plan.depth()) more = feed();
+    if (steps.under_way() > 0 && !steps.collect()) break;
   }
-  chunk.end_of_epoch = source.remaining() == 0;
-  return chunk;
+  steps.chunk.end_of_epoch = source.remaining() == 0;
+  return std::move(steps.chunk);
 }
 
 TrainChunk train_batch(Plan& plan, const float* images, const int32_t* labels, double lr) {
-  TrainChunk chunk;
-  const Clock::time_point start = Clock::now();
-  const Plan::TrainOutcome outcome = plan.train(images, labels, static_cast<float>(lr));
-  if (outcome.finite) {
-    take(chunk, outcome, seconds_since(start), 0);
-  } else {
-    chunk.non_finite = true;
-    chunk.cause = {outcome.totals.loss, outcome.gradient_norm, {}};
-  }
-  return chunk;
+  Steps steps(plan);
+  steps.submit(images, labels, lr, 0, {}, {});
+  steps.collect();
+  return std::move(steps.chunk);
 }
 
 EvalTotals evaluate(Plan& plan, BatchSource& source, const std::atomic<bool>& cancel) {

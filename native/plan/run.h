@@ -21,6 +21,7 @@ struct TrainChunk {
   bool end_of_epoch = false;
   bool non_finite = false;
   NonFinite cause;
+  int voided = 0;  // batches taken behind the cause's, whose steps changed nothing either
 };
 
 // Up to lrs.size() steps; fewer when `budget_seconds` is over, the source ends, `cancel` is set or a number is not finite.

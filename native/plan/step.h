@@ -22,15 +22,20 @@ struct Calls {
   std::function<void(const Exec&)> pack;  // empty where the candidate packs nothing
 };
 
-struct Step {
+// What there is to tell of a step.
+struct StepInfo {
   std::string op, layer;
   Phase phase = Phase::kForward;
   std::string candidate;
   std::vector<Refusal> refused;  // by earlier candidates
   int64_t flops = 0, bytes = 0;
   double seconds = 0;  // spent in it since the plan was built
+};
+
+struct Step {
+  StepInfo info;
   size_t workspace = 0, scratch = 0, packed = 0;
-  std::function<Calls(const Memory&)> bind;
+  std::function<Calls(const Memory&)> bind;  // none for the update's passes
 };
 
 }  // namespace sknet::plan

@@ -16,6 +16,7 @@ function chunk(from: number, to: number): TrainChunk {
     waitSeconds: Float64Array.from(loss, () => 0.1),
     bad: [],
     endOfEpoch: false,
+    voided: 0,
     nonFinite: null,
   }
 }

@@ -113,7 +113,7 @@ void backward(Lowering& low, int index) {
 
 bool reads_rows(const Lowering& low) {
   // More channels than a block holds are read faster blocked.
-  if (!low.spec.fuse || low.graph.input.c >= low.table.block || low.readers_of(kNetworkInput).empty()) return false;
+  if (!low.spec.fuse || low.graph.input.c >= padded_channels(1, low.table.block) || low.readers_of(kNetworkInput).empty()) return false;
   for (const int reader : low.readers_of(kNetworkInput)) {
     if (low.layer(reader).spec.op != "conv2d") return false;
     Conv2dProblem p = problem_of(low, reader);
