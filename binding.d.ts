@@ -273,8 +273,11 @@ export declare class Loader {
   readonly remaining: number
   /** null at the end of the epoch. */
   next(): Promise<Batch | null>
-  /** Of a feed: which samples are wanted next; null when no more will be. A call of next() may be in flight meanwhile. */
-  requests(): Promise<{ tickets: Float64Array; indices: Int32Array } | null>
+  /**
+   * Of a feed: which samples are wanted next, and `ahead`, the chunks whose samples will be wanted later; null when no more will be. A call of
+   * next() may be in flight meanwhile.
+   */
+  requests(): Promise<{ tickets: Float64Array; indices: Int32Array; ahead: Int32Array } | null>
   /** The answer to one ticket; copied. */
   supply(ticket: number, sample: FedSample): void
   dispose(): void

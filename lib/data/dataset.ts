@@ -26,7 +26,7 @@ export interface DatasetDefaults {
 }
 
 export interface Dataset {
-  readonly kind: 'cifar10' | 'cifar100' | 'image-folder' | 'shards' | 'synthetic' | 'arrays' | 'files' | 'custom'
+  readonly kind: 'cifar10' | 'cifar100' | 'image-folder' | 'shards' | 'parquet' | 'synthetic' | 'arrays' | 'files' | 'custom'
   /** The folder it was read from; '' where there is none. */
   readonly path: string
   readonly split: Split

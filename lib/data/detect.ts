@@ -6,20 +6,21 @@ import { badData, readFolder, statPath } from './folder.js'
 import { folderSplits, imageFolder } from './image-folder.js'
 import type { ImageFolderOptions } from './image-folder.js'
 import { packed } from './packed.js'
+import { parquetFolder } from './parquet.js'
 import { splitFiles } from './split-files.js'
 
 export interface DetectedDataset {
-  kind: 'cifar10' | 'cifar100' | 'image-folder' | 'shards'
+  kind: 'cifar10' | 'cifar100' | 'image-folder' | 'shards' | 'parquet'
   /** Missing where the folder has no such files. */
   train?: Dataset
   val?: Dataset
 }
 
 const supported =
-  'a folder with CIFAR binaries (data_batch_*.bin, train.bin, test_batch.bin, test.bin), with a folder of images a class, or with tar shards'
+  'a folder with CIFAR binaries (data_batch_*.bin, train.bin, test_batch.bin, test.bin), with a folder of images a class, with tar shards or with parquet files'
 
 /**
- * Recognises CIFAR-10 and CIFAR-100 binaries by name and record size, tar shards by their ending, and ImageFolder. A folder of class folders
+ * Recognises CIFAR-10 and CIFAR-100 binaries by name and record size, tar shards and parquet files by their ending, and ImageFolder. A folder of class folders
  * without train/ and val/ is both splits, as are shards that do not say which they are of. `splits` restricts what is opened (eval needs only 'val'). Throws ERR_SKNET_DATA naming what was found.
  */
 export async function detectDataset(
@@ -32,6 +33,8 @@ export async function detectDataset(
   if (stat === undefined) badData(path, 'nothing', supported)
   const shards = splitsOf(splitFiles(path, '.tar'))
   if (shards.length > 0) return opened('shards', wanted(path, shards, splits), (split) => packed(path, { split }))
+  const tables = splitsOf(splitFiles(path, '.parquet'))
+  if (tables.length > 0) return opened('parquet', wanted(path, tables, splits), (split) => parquetFolder(path, { split }))
   if (!stat.isDirectory()) badData(path, 'a file', supported)
   const cifar = detectCifar(path)
   if (cifar !== null) {

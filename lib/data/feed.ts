@@ -5,6 +5,8 @@ import type { FedSample, Loader } from '../native.js'
 export interface SampleReader {
   /** The sample, or why there is none; never rejects. Called in the order of the requests. */
   read(index: number): Promise<FedSample>
+  /** Samples of this chunk are going to be read. */
+  readAhead?(chunk: number): void
   /** The loader has ended. */
   close(): void
 }
@@ -31,7 +33,8 @@ export async function feedLoader(loader: Loader, reader: SampleReader, concurren
   }
   try {
     for (let wanted = await loader.requests(); wanted !== null; wanted = await loader.requests()) {
-      const { tickets, indices } = wanted
+      const { tickets, indices, ahead } = wanted
+      if (reader.readAhead !== undefined) for (const chunk of ahead) reader.readAhead(chunk)
       tickets.forEach((ticket, i) => waiting.push({ ticket, index: indices[i]! }))
       start()
     }

@@ -234,21 +234,22 @@ Napi::Value LoaderObject::requests(const Napi::CallbackInfo& info) {
     const std::shared_ptr<data::Loader> loader = from(info.This(), "this");
     check(loader->feed() != nullptr, "ERR_SKNET_NATIVE", "requests() is for a loader whose source is a feed");
     requesting_->enter("requests");
-    const auto requests = std::make_shared<std::vector<data::FeedRequest>>();
+    const auto requests = std::make_shared<data::FeedRequests>();
     AsyncCall call;
     call.work = [loader, requests] { *requests = loader->feed()->next_requests(); };
     call.settled = [requesting = requesting_] { requesting->leave(); };
     call.finish = [requests](Napi::Env e) -> Napi::Value {
-      if (requests->empty()) return e.Null();
+      if (requests->samples.empty() && requests->chunks.empty()) return e.Null();
       std::vector<double> tickets;
       std::vector<int32_t> indices;
-      for (const data::FeedRequest& request : *requests) {
+      for (const data::FeedRequest& request : requests->samples) {
         tickets.push_back(static_cast<double>(request.ticket));
         indices.push_back(static_cast<int32_t>(request.index));
       }
       Napi::Object result = Napi::Object::New(e);
       result.Set("tickets", to_float64_array(e, std::move(tickets)));
       result.Set("indices", to_int32_array(e, std::move(indices)));
+      result.Set("ahead", to_int32_array(e, std::move(requests->chunks)));
       return result;
     };
     call.cancel = [loader] { loader->stop(); };

@@ -37,9 +37,16 @@ int64_t Feed::request(int64_t index) {
   const int64_t ticket = next_ticket_++;
   if (stopped_) return ticket;
   samples_[ticket] = nullptr;
-  requests_.push_back({ticket, index});
+  requests_.samples.push_back({ticket, index});
   asked_.notify_all();
   return ticket;
+}
+
+void Feed::read_ahead(const std::vector<int32_t>& chunks) {
+  const std::lock_guard lock(mutex_);
+  if (stopped_ || chunks.empty()) return;
+  requests_.chunks.insert(requests_.chunks.end(), chunks.begin(), chunks.end());
+  asked_.notify_all();
 }
 
 FedSample Feed::take(int64_t ticket) {
@@ -55,12 +62,10 @@ FedSample Feed::take(int64_t ticket) {
   return sample;
 }
 
-std::vector<FeedRequest> Feed::next_requests() {
+FeedRequests Feed::next_requests() {
   std::unique_lock lock(mutex_);
-  asked_.wait(lock, [&] { return stopped_ || finished_ || !requests_.empty(); });
-  std::vector<FeedRequest> requests;
-  if (!stopped_) requests.swap(requests_);
-  return requests;
+  asked_.wait(lock, [&] { return stopped_ || finished_ || !requests_.samples.empty() || !requests_.chunks.empty(); });
+  return std::exchange(requests_, {});
 }
 
 void Feed::supply(int64_t ticket, FedSample sample) {
@@ -81,7 +86,7 @@ void Feed::stop() {
   const std::lock_guard lock(mutex_);
   stopped_ = true;
   samples_.clear();
-  requests_.clear();
+  requests_ = {};
   asked_.notify_all();
   supplied_.notify_all();
 }

@@ -26,16 +26,23 @@ struct FeedRequest {
   int64_t ticket, index;
 };
 
+struct FeedRequests {
+  std::vector<FeedRequest> samples;
+  // Of the source: samples of these will be asked for later.
+  std::vector<int32_t> chunks;
+};
+
 // Between one loader's threads and JavaScript. Holds no more samples than the loader has asked for.
 class Feed {
  public:
   // Loader side.
   int64_t request(int64_t index);
+  void read_ahead(const std::vector<int32_t>& chunks);
   // Waits for the sample of a ticket; a ticket can be taken once. Throws Error ERR_SKNET_DISPOSED once the feed has stopped.
   FedSample take(int64_t ticket);
 
   // JavaScript's side. Waits until something is asked for; empty when nothing will be any more.
-  std::vector<FeedRequest> next_requests();
+  FeedRequests next_requests();
   // Of a ticket that was asked for and not answered yet; others are ignored, as they come after an end.
   void supply(int64_t ticket, FedSample sample);
 
@@ -47,7 +54,7 @@ class Feed {
  private:
   std::mutex mutex_;
   std::condition_variable asked_, supplied_;
-  std::vector<FeedRequest> requests_;
+  FeedRequests requests_;
   std::map<int64_t, std::unique_ptr<FedSample>> samples_;  // null: asked for
   int64_t next_ticket_ = 0;
   bool finished_ = false, stopped_ = false;

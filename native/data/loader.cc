@@ -183,6 +183,7 @@ void Loader::work() {
     Slot& slot = slot_of(work.batch);
     const std::vector<int32_t> chunks = work.begin == 0 ? chunks_to_read(work.batch) : std::vector<int32_t>();
     lock.unlock();
+    if (feed_) feed_->read_ahead(chunks);
     for (const int32_t chunk : chunks) source_->read_ahead(static_cast<size_t>(chunk));
     std::exception_ptr failure;
     scratch.bad.clear();
