@@ -32,14 +32,14 @@ export interface Stem {
   pool: 'padded' | 'ceil'
 }
 
-export function stem(draft: Draft, { kind, pool }: Stem, from: string, out: number): string {
+/** `prefix` goes before the names of its layers. */
+export function stem(draft: Draft, { kind, pool }: Stem, from: string, out: number, prefix = ''): string {
   const large = kind === 'imagenet'
-  conv(draft, 'conv1', from, out, large ? { kernel: 7, stride: 2, padding: 3 } : { kernel: 3, padding: 1 })
-  batchNorm(draft, 'bn1', 'conv1')
-  relu(draft, 'act1', 'bn1')
-  if (!large) return 'act1'
+  conv(draft, `${prefix}conv1`, from, out, large ? { kernel: 7, stride: 2, padding: 3 } : { kernel: 3, padding: 1 })
+  const active = relu(draft, `${prefix}act1`, batchNorm(draft, `${prefix}bn1`, `${prefix}conv1`))
+  if (!large) return active
   const window = pool === 'ceil' ? { padding: 0, ceil: true } : { padding: 1 }
-  return append(draft, { op: 'max_pool', name: 'maxpool', inputs: ['act1'], kernel: 3, stride: 2, ...window })
+  return append(draft, { op: 'max_pool', name: `${prefix}maxpool`, inputs: [active], kernel: 3, stride: 2, ...window })
 }
 
 /** 1x1 reduce, unit (which carries the stride), 1x1 expand, plus the shortcut; projected where the shapes differ (FACTS 1.2). */

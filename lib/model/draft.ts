@@ -19,6 +19,8 @@ export interface SkUnit {
   attention: { reduction: number; minWidth: number } | null
   /** Each branch reads its share of the input's channels. */
   splitInput: boolean
+  /** As many groups as channels, whatever the branches say. */
+  depthwise?: boolean
 }
 
 export function append(draft: Draft, layer: Layer): string {
@@ -46,7 +48,7 @@ export function add(draft: Draft, name: string, a: string, b: string): string {
 
 export function skUnit(draft: Draft, name: string, from: string, out: number, stride: number, unit: SkUnit): string {
   const attention = unit.attention && { width: Math.max(Math.floor(out / unit.attention.reduction), unit.attention.minWidth) }
-  const branches = unit.branches.map((b) => ({ ...b }))
+  const branches = unit.branches.map((b) => ({ ...b, ...(unit.depthwise ? { groups: out } : {}) }))
   const split = unit.splitInput ? { splitInput: true } : {}
   append(draft, { op: 'sk_unit', name, inputs: [from], out, stride, branches, attention, ...split, ...NORM })
   if (attention !== null) {

@@ -1,9 +1,12 @@
 /** A network with its weights: what every other part of the package works on. */
-import { badOption, describe, integer, knownKeys, list, optional, text } from '../check.js'
+import { badOption, describe, integer, isObject, knownKeys, list, optional, text } from '../check.js'
 import { SknetError } from '../errors.js'
 import type { WeightsFormat } from '../checkpoint/weights-file.js'
 import { callNative } from '../native.js'
 import { countLayers, sumOf } from './count.js'
+import { specOfBlocks } from './define.js'
+import type { NetworkDefinition } from './define.js'
+import type { Block } from './define-blocks.js'
 import { Inference } from './inference.js'
 import type { NameStyle } from './name-schemes.js'
 import { exportOnnx } from './onnx/export.js'
@@ -221,9 +224,14 @@ export class Model {
   }
 }
 
-/** Checks a spec of one's own and wraps it. Throws ERR_SKNET_MODEL naming the layer. */
-export function defineModel(spec: ModelSpec, options: ModelOptions = {}): Model {
-  return new Model(spec, options)
+/**
+ * A model of a spec of one's own, or of blocks (define-blocks.ts) that take each other's channels. Throws ERR_SKNET_MODEL naming the layer or
+ * block that does not fit, ERR_SKNET_OPTION for options that are none.
+ */
+export function defineModel(spec: ModelSpec, options?: ModelOptions): Model
+export function defineModel<const B extends readonly Block[]>(network: NetworkDefinition<B>, options?: ModelOptions): Model
+export function defineModel(network: ModelSpec | NetworkDefinition<readonly Block[]>, options: ModelOptions = {}): Model {
+  return new Model(isObject(network) && 'blocks' in network ? specOfBlocks(network) : (network as ModelSpec), options)
 }
 
 /** `value` as a model, for functions that take one. Throws ERR_SKNET_OPTION. */

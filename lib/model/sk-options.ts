@@ -25,10 +25,15 @@ export interface SkDefaults {
 }
 
 /**
- * SK[M, G, r] of the paper as a unit for each of `stages` stages (from 0). SK[2, groups, 16], L = 32 unless `defaults` say otherwise. Throws
- * ERR_SKNET_OPTION.
+ * SK[M, G, r] of the paper as a unit for each of `stages` stages (from 0). SK[2, groups, 16], L = 32 unless `defaults` say otherwise. 'depthwise':
+ * as many groups as channels, and none in the options. Throws ERR_SKNET_OPTION.
  */
-export function skUnitOf(options: unknown, groups: number, stages: number, defaults: SkDefaults = {}): (stage: number) => SkUnit {
+export function skUnitOf(
+  options: unknown,
+  groups: number | 'depthwise',
+  stages: number,
+  defaults: SkDefaults = {},
+): (stage: number) => SkUnit {
   const given = (options ?? {}) as Record<(typeof skKeys)[number], unknown>
   const count = (option: string, v: unknown) => integer(option, v, { min: 1, max: 1 << 20 })
   const reduction = optional(given.reduction, defaults.reduction ?? 16, (v) => count('reduction', v))
@@ -39,24 +44,30 @@ export function skUnitOf(options: unknown, groups: number, stages: number, defau
     badOption('minWidth', minWidth, `a whole number, or one for each of ${stages} stages`)
   const attended = optional(given.attention, true, (v) => boolean('attention', v))
   const splitInput = optional(given.splitInput, defaults.splitInput ?? false, (v) => boolean('splitInput', v))
-  const branches = branchesOf(given.branches ?? 2, groups)
+  const depthwise = groups === 'depthwise'
+  const branches = branchesOf(given.branches ?? 2, depthwise ? null : groups)
   return (stage) => {
     const least = Array.isArray(minWidth) ? minWidth[stage]! : minWidth
-    return { branches, attention: attended ? { reduction, minWidth: least } : null, splitInput }
+    return { branches, attention: attended ? { reduction, minWidth: least } : null, splitInput, depthwise }
   }
 }
 
-function branchesOf(value: unknown, groups: number): SkBranch[] {
+/** `groups`: of branches that do not say; null: branches may not say. */
+function branchesOf(value: unknown, groups: number | null): SkBranch[] {
   if (!Array.isArray(value)) {
     const count = integer('branches', value, { min: 1, max: 16 })
-    return Array.from({ length: count }, (_, m) => ({ kernel: 3, dilation: m + 1, groups }))
+    return Array.from({ length: count }, (_, m) => ({ kernel: 3, dilation: m + 1, groups: groups ?? 1 }))
   }
   return list('branches', value, (option, item) => branchOf(option, item, groups), { min: 1, max: 16 })
 }
 
-function branchOf(option: string, value: unknown, groups: number): SkBranch {
-  const given = knownKeys(option, value, ['kernel', 'dilation', 'groups'])
+function branchOf(option: string, value: unknown, groups: number | null): SkBranch {
+  const given: Partial<Record<keyof SkBranch, unknown>> = knownKeys(option, value, [
+    'kernel',
+    'dilation',
+    ...(groups === null ? [] : ['groups']),
+  ])
   const field = (key: keyof SkBranch, fallback: number) =>
     optional(given[key], fallback, (v) => integer(`${option}.${key}`, v, { min: 1, max: 1 << 20 }))
-  return { kernel: field('kernel', 3), dilation: field('dilation', 1), groups: field('groups', groups) }
+  return { kernel: field('kernel', 3), dilation: field('dilation', 1), groups: field('groups', groups ?? 1) }
 }

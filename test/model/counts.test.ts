@@ -1,76 +1,72 @@
 import { expect } from 'chai'
-import { createModel, listModels, sknet26, sknet50, sknet101, sknetCifar } from '../../lib/model/registry.js'
-import type { CreateOptions } from '../../lib/model/registry.js'
+import { canonicalName, createModel, listModels, sknet26, sknet50, sknet101, sknetCifar } from '../../lib/model/registry.js'
 import { goldenFile } from '../support/golden.js'
 import { readFileSync } from 'node:fs'
+import { published, type PublishedRow } from './published.js'
 
-// FACTS 1.3 and 1.10, and DESIGN 7's MACs at 224.
-const named: [string, params: number, macs: number | null, CreateOptions?][] = [
-  ['sknet26', 16_746_408, 2_586_877_952],
-  ['sknet50', 27_479_784, 4_462_710_784],
-  ['sknet101', 48_736_040, 8_448_724_992],
-  ['resnext26_32x4d', 15_389_480, null],
-  ['resnext50_32x4d', 25_028_904, 4_230_479_872],
-  ['resnext101_32x4d', 44_177_704, null],
-  ['seresnext50_32x4d', 27_559_896, null],
-  ['seresnext101_32x4d', 48_955_416, null],
-  ['sknet29_cifar', 28_256_394, null],
-  ['resnext29_16x32d_cifar', 25_136_970, null],
-  ['resnext29_16x32d_cifar', 25_229_220, null, { classes: 100 }],
-  ['resnext29_8x64d_cifar', 34_426_698, null],
-  ['resnext29_8x64d_cifar', 34_518_948, null, { classes: 100 }],
-  ['resnext29_16x64d_cifar', 68_155_210, null],
-  ['resnext29_16x64d_cifar', 68_247_460, null, { classes: 100 }],
-  ['senet29_cifar', 34_948_506, null],
-  ['sknet29_cifar', 26_781_258, null, { reduction: 32 }],
-  ['sknet_tiny_cifar', 320_874, 49_667_584],
-]
-
-// Figures in FACTS that are rounded: millions of parameters and GMACs, with the unit of the last digit.
-const rounded: [string, string, CreateOptions, number, number][] = [
-  ['ResNeXt-50, wider (1.6)', 'resnext50_32x4d', { midWidth: 136, outWidth: 272, groups: 34 }, 28.02, 4.74],
-  ['ResNeXt-56, deeper (1.6)', 'resnext50_32x4d', { blocks: [3, 4, 8, 3] }, 27.28, 4.67],
-  ['ResNeXt-50 36x4d (1.6)', 'resnext50_32x4d', { midWidth: 144, groups: 36 }, 27.55, 4.699],
-  ['3x3 D3 (1.7)', 'sknet50', { branches: [{}, { dilation: 3 }] }, 27.48, 4.463],
-  ['5x5 G64 (1.7)', 'sknet50', { branches: [{}, { kernel: 5, groups: 64 }] }, 28.03, 4.553],
-  ['7x7 G128 (1.7)', 'sknet50', { branches: [{}, { kernel: 7, groups: 128 }] }, 27.99, 4.546],
-  ['K5 alone (1.8)', 'sknet50', { branches: [{ dilation: 2 }], attention: false }, 25.03, 4.23],
-  ['K3+K5, plain sum (1.8)', 'sknet50', { attention: false }, 26.46, 4.462],
-  ['K3+K5+K7, plain sum (1.8)', 'sknet50', { branches: 3, attention: false }, 27.89, 4.693],
-  ['K3+K5+K7 (1.8)', 'sknet50', { branches: 3 }, 29.25, 4.694],
-  ['r = 8 (1.3)', 'sknet50', { reduction: 8 }, 28.37, 4.464],
-  ['r = 32 (1.3)', 'sknet50', { reduction: 32 }, 27.18, 4.462],
-  ['G16+G128, r32 (1.10)', 'sknet29_cifar', { branches: [{ groups: 16 }, { dilation: 2, groups: 128 }], reduction: 32 }, 27.942474, 4.2],
-]
+function expectCount(what: string, count: number, figure: NonNullable<PublishedRow['params']>): void {
+  if (typeof figure === 'number') expect(count, what).to.equal(figure)
+  else expect(count / 1e6, `${what} in millions`).to.be.closeTo(figure[0], figure[1])
+}
 
 describe('parameters and MACs', () => {
-  for (const [name, params, macs, options] of named) {
-    it(`${name}${options === undefined ? '' : ` ${JSON.stringify(options)}`}: ${params.toLocaleString('en')}`, () => {
+  for (const { facts, model: name, options, size, params, macs } of published) {
+    it(`${facts}: ${name}`, () => {
       const model = createModel(name, options)
-      expect(model.params).to.equal(params)
-      if (macs !== null) expect(model.macs()).to.equal(macs)
+      if (params !== undefined) expectCount('parameters', model.params, params)
+      if (macs !== undefined) expectCount('MACs', model.macs(size === undefined ? {} : { size }), macs)
     })
   }
 
-  for (const [what, name, options, millions, gmacs] of rounded) {
-    it(what, () => {
-      const model = createModel(name, options)
-      expect(model.params / 1e6).to.be.closeTo(millions, 0.0051)
-      expect(model.macs() / 1e9).to.be.closeTo(gmacs, 0.00051 + (gmacs === 4.2 ? 0.0005 : 0))
-    })
-  }
-
-  it('counts at other sizes', () => {
-    expect(sknet50().macs({ size: 320 }) / 1e9).to.be.closeTo(9.1044, 0.00006)
-    expect(sknet101().macs({ size: { height: 320, width: 320 } }) / 1e9).to.be.closeTo(17.2382, 0.00006)
+  it('counts images that are no squares', () => {
+    expect(sknet101().macs({ size: { height: 320, width: 320 } })).to.equal(sknet101().macs({ size: 320 }))
+    expect(sknet50().macs({ size: { height: 192, width: 256 } })).to.be.below(sknet50().macs())
   })
 
-  it('has all networks of the contract, under timm names too', () => {
-    const list = 'sknet26 sknet50 sknet101 resnext26_32x4d resnext50_32x4d resnext101_32x4d seresnext50_32x4d seresnext101_32x4d '
-    const cifar = 'sknet29_cifar resnext29_16x32d_cifar resnext29_8x64d_cifar resnext29_16x64d_cifar senet29_cifar sknet_tiny_cifar'
-    expect(listModels()).to.have.members((list + cifar).split(' '))
+  it('has every network that is listed in the table', () => {
+    const counted = new Set(published.map(({ model }) => canonicalName(model)))
+    expect(listModels().filter((name) => !counted.has(name))).to.deep.equal([])
+  })
+
+  it('has all networks of the contract, under timm and torchvision names too', () => {
+    const contract =
+      'sknet26 sknet50 sknet101 resnext26_32x4d resnext50_32x4d resnext101_32x4d seresnext50_32x4d seresnext101_32x4d ' +
+      'sknet29_cifar resnext29_16x32d_cifar resnext29_8x64d_cifar resnext29_16x64d_cifar senet29_cifar sknet_tiny_cifar ' +
+      'shufflenetv2_x0_5 se_shufflenetv2_x0_5 sk_shufflenetv2_x0_5 shufflenetv2_x1_0 se_shufflenetv2_x1_0 sk_shufflenetv2_x1_0 ' +
+      'mobilenet_v1 sk_mobilenet_v1 skresnet18 skresnet34 skresnet50'
+    expect(listModels()).to.include.members(contract.split(' '))
+    expect(new Set(listModels()).size).to.equal(listModels().length)
     expect(createModel('skresnext50_32x4d').spec).to.deep.equal(sknet50().spec)
+    expect(createModel('skresnext50_32x4d.ra_in1k').spec).to.deep.equal(sknet50().spec)
+    expect(createModel('resnext50_32x4d.a1_in1k').spec.arch).to.equal('resnext50_32x4d')
+    expect(createModel('shufflenet_v2_x1_0').spec.arch).to.equal('shufflenetv2_x1_0')
+    expect(createModel('sknet50_k3k5').spec).to.deep.equal(sknet50().spec)
     expect(sknet26().spec.arch).to.equal('sknet26')
+    for (const name of listModels()) expect(createModel(name, { classes: 7 }).spec, name).to.include({ arch: name, classes: 7 })
+  })
+
+  it('takes options over a row of the paper', () => {
+    expect(createModel('sknet50_k3k5k7', { reduction: 8, classes: 10 }).spec.layers).to.deep.equal(
+      sknet50({ branches: 3, reduction: 8, classes: 10 }).spec.layers,
+    )
+    expect(createModel('sknet50_k5', { branches: 2 }).spec.layers).to.deep.equal(sknet50({ attention: false }).spec.layers)
+  })
+
+  it('has another minWidth in each stage where a list is given', () => {
+    const widths = sknet101({ minWidth: [8, 16, 32, 128] }).spec.layers.flatMap((l) => (l.op === 'sk_unit' ? [l.attention!.width] : []))
+    expect([...new Set(widths)]).to.deep.equal([8, 16, 32, 128])
+    expect(widths).to.have.length(33)
+  })
+
+  it('pools the stem as Caffe does where asked', () => {
+    const pools = (size: number) =>
+      (['padded', 'ceil'] as const).map((stemPool) => sknet26({ stemPool }).summary({ size }).layers[3]!.outputShape)
+    expect(pools(224)).to.deep.equal([
+      [56, 56, 64],
+      [56, 56, 64],
+    ])
+    expect(sknet26({ stemPool: 'ceil' }).spec.layers[3]).to.deep.include({ op: 'max_pool', padding: 0, ceil: true })
+    expect(sknet26().spec.layers[3]).to.deep.include({ op: 'max_pool', padding: 1 }).and.to.not.have.property('ceil')
   })
 
   it('builds CIFAR networks of any layout', () => {

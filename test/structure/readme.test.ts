@@ -36,11 +36,11 @@ describe('README', () => {
   const readme = readFileSync(path.join(root, 'README.md'), 'utf8')
   const scripts = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] ?? '')
 
-  it('shows a script', () => {
-    expect(scripts).to.have.length(1)
+  it('shows a training and a network of blocks', () => {
+    expect(scripts).to.have.length(2)
   })
 
-  it('the script type-checks', () => {
+  it('the scripts type-check', () => {
     expect(scripts.flatMap(typeErrors)).to.deep.equal([])
   })
 
