@@ -48,6 +48,10 @@ export interface PlanOptions {
     nesterov: boolean
     /** One number a parameter, in the order of tensors() restricted to kind 'param'. */
     weightDecay: Float64Array
+    /** Likewise: what the rate is multiplied with; 0: the tensor is frozen, and its gradient counts in no norm. Default 1 for all. */
+    lrScale?: Float64Array
+    /** LARS's trust coefficient for tensors of two or more dimensions; 0, the default: plain SGD. */
+    trust?: number
     /** 0: off. Otherwise the gradient is scaled so that its 2-norm is at most this. */
     gradClip: number
     /** 0: no EMA is kept. */

@@ -47,9 +47,16 @@ plan::Mode mode_of(const Options& options) {
 
 plan::OptimizerSpec optimizer_spec(const Options& o) {
   const auto decay = o.float64("weightDecay");
+  std::vector<double> scales;
+  if (o.has("lrScale")) {
+    const auto given = o.float64("lrScale");
+    scales.assign(given.begin(), given.end());
+  }
   return {.momentum = static_cast<float>(o.number("momentum")),
           .nesterov = o.boolean("nesterov"),
           .weight_decay = {decay.begin(), decay.end()},
+          .lr_scale = scales,
+          .trust = o.has("trust") ? o.number("trust") : 0,
           .grad_clip = o.number("gradClip"),
           .ema_decay = o.number("emaDecay")};
 }

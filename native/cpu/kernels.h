@@ -42,6 +42,7 @@
   extern const Sgd sgd_plain;                                   \
   extern const Ema ema_plain;                                   \
   extern const ReduceNorm reduce_norm_plain;                    \
+  extern const TrustRatio trust_ratio_plain;                    \
   }
 
 SKNET_DECLARE_KERNELS(portable)

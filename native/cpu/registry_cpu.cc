@@ -31,7 +31,7 @@ namespace {
     .sk_fuse_forward = {&cpu::set::sk_fuse_forward_plain}, .sk_attention_forward = {&cpu::isa::sk_attention_forward_plain},       \
     .sk_attention_backward = {&cpu::isa::sk_attention_backward_plain}, .sk_select_forward = {&cpu::set::sk_select_forward_plain}, \
     .sk_select_backward = {&cpu::set::sk_select_backward_plain}, .sgd = {&cpu::isa::sgd_plain}, .ema = {&cpu::isa::ema_plain},    \
-    .reduce_norm = {&cpu::isa::reduce_norm_plain},                                                                                \
+    .reduce_norm = {&cpu::isa::reduce_norm_plain}, .trust_ratio = {&cpu::isa::trust_ratio_plain},                                 \
   }
 
 }  // namespace

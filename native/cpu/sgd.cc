@@ -13,13 +13,14 @@ void run(const SgdProblem& p, const SgdArgs& a, const Exec& exec) {
   const float lr = a.control->lr, gradient_scale = a.control->gradient_scale;
   parallel_for(*exec.pool, p.segment_count, [&](int64_t index, int) {
     const SgdSegment& s = p.segments[index];
+    const float rate = lr * s.lr_scale, trust = a.trust == nullptr ? 1.0f : a.trust[s.tensor];
     for (int64_t at = s.offset; at < s.offset + s.size; at += kLanes) {
       const int lanes = static_cast<int>(min_of<int64_t>(kLanes, s.offset + s.size - at));
       const Vec w = load_part(a.value + at, lanes);
-      const Vec g = load_part(a.gradient + at, lanes) * gradient_scale + s.weight_decay * w;
+      const Vec g = trust * (load_part(a.gradient + at, lanes) * gradient_scale + s.weight_decay * w);
       const Vec v = p.momentum * load_part(a.momentum + at, lanes) + g;
       store_part(a.momentum + at, v, lanes);
-      store_part(a.value + at, w - lr * (p.nesterov ? g + p.momentum * v : v), lanes);
+      store_part(a.value + at, w - rate * (p.nesterov ? g + p.momentum * v : v), lanes);
     }
   });
 }

@@ -4,13 +4,13 @@
 
 #include <cstdint>
 
-#include "ops/candidate.h"
-#include "ops/update_control.h"
+#include "ops/sgd.h"
 
 namespace sknet {
 
 struct ReduceNormProblem {
-  int64_t size;
+  const SgdSegment* segments;  // what is updated; the gradient of frozen tensors does not count
+  int segment_count;
   double clip = 0;  // 0: off
 };
 

@@ -20,6 +20,7 @@
 #include "ops/sk_select.h"
 #include "ops/sk_split.h"
 #include "ops/softmax_cross_entropy.h"
+#include "ops/trust_ratio.h"
 
 namespace sknet {
 
@@ -62,6 +63,7 @@ struct OpTable {
   List<Sgd> sgd;
   List<Ema> ema;
   List<ReduceNorm> reduce_norm;
+  List<TrustRatio> trust_ratio;
 };
 
 // Defined in native/cpu/registry_cpu.cc.

@@ -1,5 +1,5 @@
-// SGD with momentum as PyTorch's (DESIGN 3): g' = scale g + weight_decay w;  v = momentum v + g';  w -= lr (nesterov ? g' + momentum v :
-// v).
+// SGD with momentum as PyTorch's (DESIGN 3): g' = trust (scale g + weight_decay w);  v = momentum v + g';
+// w -= lr (nesterov ? g' + momentum v : v), with lr = the step's rate times the segment's.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,15 @@
 
 namespace sknet {
 
-// A run of parameters that share their weight decay, inside the flat parameter memory.
+// A run of one tensor's parameters inside the flat parameter memory. What no segment covers is not updated.
 struct SgdSegment {
   int64_t offset, size;  // elements
   float weight_decay;
+  float lr_scale = 1;
+  int tensor = 0;  // number of its tensor, for `trust`
 };
 
 struct SgdProblem {
-  int64_t size;  // elements of the flat memory
   const SgdSegment* segments;
   int segment_count;
   float momentum;
@@ -27,6 +28,7 @@ struct SgdArgs {
   float* value;
   float* momentum;
   const float* gradient;
+  const float* trust;            // [tensors] from trust_ratio, or null: 1
   const UpdateControl* control;  // lr and the gradient's scale; nothing is changed unless it is live
 };
 

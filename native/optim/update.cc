@@ -12,7 +12,9 @@ constexpr int64_t kPiece = 64 * 1024;
 std::vector<SgdSegment> cut(const std::vector<SgdSegment>& segments) {
   std::vector<SgdSegment> pieces;
   for (const SgdSegment& s : segments) {
-    for (int64_t at = 0; at < s.size; at += kPiece) pieces.push_back({s.offset + at, std::min(kPiece, s.size - at), s.weight_decay});
+    for (int64_t at = 0; at < s.size; at += kPiece) {
+      pieces.push_back({s.offset + at, std::min(kPiece, s.size - at), s.weight_decay, s.lr_scale, s.tensor});
+    }
   }
   return pieces;
 }
@@ -20,12 +22,28 @@ std::vector<SgdSegment> cut(const std::vector<SgdSegment>& segments) {
 }  // namespace
 
 Update::Update(UpdateSpec spec, const OpTable& table)
-    : spec_(std::move(spec)), sgd_(table.sgd.front()), ema_(table.ema.front()), norm_(table.reduce_norm.front()) {
+    : spec_(std::move(spec)),
+      sgd_(table.sgd.front()),
+      ema_(table.ema.front()),
+      norm_(table.reduce_norm.front()),
+      trust_(spec_.scaled.empty() ? nullptr : table.trust_ratio.front()) {
   spec_.segments = cut(spec_.segments);
-  sgd_problem_ = {spec_.parameter_floats, spec_.segments.data(), static_cast<int>(spec_.segments.size()), spec_.momentum, spec_.nesterov};
+  sgd_problem_ = {spec_.segments.data(), segment_count(), spec_.momentum, spec_.nesterov};
 }
 
-size_t Update::workspace() const { return norm_->workspace(norm_problem()); }
+TrustRatioProblem Update::trust_problem() const {
+  return {spec_.segments.data(), segment_count(), spec_.scaled.data(), static_cast<int>(spec_.scaled.size()), spec_.trust_coefficient};
+}
+
+size_t Update::trust_bytes() const {
+  constexpr size_t kLine = 64;
+  return (spec_.scaled.size() * sizeof(float) + kLine - 1) / kLine * kLine;
+}
+
+size_t Update::workspace() const {
+  const size_t norm = norm_->workspace(norm_problem());
+  return trust_ == nullptr ? norm : trust_bytes() + std::max(norm, trust_->workspace(trust_problem()));
+}
 
 std::vector<UpdatePass> Update::passes() const {
   constexpr int64_t kFloat = sizeof(float);
@@ -33,13 +51,21 @@ std::vector<UpdatePass> Update::passes() const {
   std::vector<UpdatePass> passes = {{"reduce_norm", norm_->name, 2 * parameters, parameters * kFloat},
                                     {"sgd", sgd_->name, 6 * parameters, 5 * parameters * kFloat},
                                     {"ema", ema_->name, 3 * buffers, 3 * buffers * kFloat}};
+  if (trust_ != nullptr) passes.insert(passes.begin() + 1, {"trust_ratio", trust_->name, 4 * parameters, 2 * parameters * kFloat});
   if (spec_.ema_decay > 0) passes.push_back({"ema", ema_->name, 3 * all, 3 * all * kFloat});
   return passes;
 }
 
 void Update::run(const Exec& exec, const UpdateMemory& m, int shards) const {
   norm_->run(norm_problem(), {m.results, m.loss, m.control}, exec);
-  sgd_->run(sgd_problem_, {m.values, m.momentum, m.results, m.control}, exec);
+  float* trust = nullptr;
+  if (trust_ != nullptr) {
+    trust = reinterpret_cast<float*>(exec.workspace);
+    Exec behind = exec;
+    behind.workspace += trust_bytes();
+    trust_->run(trust_problem(), {m.values, m.results, trust, m.control}, behind);
+  }
+  sgd_->run(sgd_problem_, {m.values, m.momentum, m.results, trust, m.control}, exec);
   update_statistics(exec, m, shards);
   if (m.ema != nullptr) ema_->run({spec_.tensor_floats}, {m.ema, m.values, static_cast<float>(spec_.ema_decay), 1.0f, m.control}, exec);
 }

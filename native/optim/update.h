@@ -1,5 +1,5 @@
-// What happens once a step, after the shards' results are summed: the gradient's norm and finiteness, clipping, SGD, running
-// statistics, EMA. Works on flat memory, a device's or the host's; native/plan owns it.
+// What happens once a step, after the shards' results are summed: the gradient's norm and finiteness, clipping, LARS's ratios, SGD,
+// running statistics, EMA. Works on flat memory, a device's or the host's; native/plan owns it.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,11 @@
 namespace sknet::optim {
 
 struct UpdateSpec {
-  int64_t parameter_floats = 0;  // flat parameters at the front
-  int64_t tensor_floats = 0;     // and the running statistics behind them
-  std::vector<SgdSegment> segments;
+  int64_t parameter_floats = 0;      // flat parameters at the front
+  int64_t tensor_floats = 0;         // and the running statistics behind them
+  std::vector<SgdSegment> segments;  // a tensor each, with its number; those left out are frozen
+  std::vector<char> scaled;          // [tensors] whether LARS scales its step; empty: plain SGD
+  float trust_coefficient = 0;       // LARS's
   float momentum = 0;
   bool nesterov = false;
   double grad_clip = 0;              // largest 2-norm; 0: off
@@ -51,13 +53,18 @@ class Update {
   void update_statistics(const Exec& exec, const UpdateMemory& memory, int shards) const;
 
  private:
-  ReduceNormProblem norm_problem() const { return {spec_.parameter_floats, spec_.grad_clip}; }
+  int segment_count() const { return static_cast<int>(spec_.segments.size()); }
+  ReduceNormProblem norm_problem() const { return {spec_.segments.data(), segment_count(), spec_.grad_clip}; }
+  TrustRatioProblem trust_problem() const;
+  // The ratios lie at the front of the workspace.
+  size_t trust_bytes() const;
 
   UpdateSpec spec_;
   SgdProblem sgd_problem_;
   const Sgd* sgd_;
   const Ema* ema_;
   const ReduceNorm* norm_;
+  const TrustRatio* trust_;  // null: plain SGD
 };
 
 }  // namespace sknet::optim

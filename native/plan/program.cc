@@ -45,12 +45,21 @@ optim::UpdateSpec update_spec(const PlanSpec& spec, const Graph& graph) {
                       .ema_decay = spec.optimizer.ema_decay,
                       .statistics_momentum = statistics_momentum(graph)};
   if (spec.mode != Mode::kTrain) return u;  // a block only updates its running statistics
+  const OptimizerSpec& o = spec.optimizer;
   size_t index = 0;
   for (const Tensor& t : graph.tensors) {
     if (t.buffer) continue;
-    check(index < spec.optimizer.weight_decay.size(), "ERR_SKNET_NATIVE", "weightDecay has fewer entries than the model has parameters");
-    u.segments.push_back({t.offset, t.size(), static_cast<float>(spec.optimizer.weight_decay[index++])});
+    check(index < o.weight_decay.size(), "ERR_SKNET_NATIVE", "weightDecay has fewer entries than the model has parameters");
+    check(o.lr_scale.empty() || index < o.lr_scale.size(), "ERR_SKNET_NATIVE", "lrScale has fewer entries than the model has parameters");
+    const double lr_scale = o.lr_scale.empty() ? 1 : o.lr_scale[index];
+    if (o.trust > 0) u.scaled.push_back(t.shape.size() >= 2 ? 1 : 0);
+    if (lr_scale > 0) {
+      u.segments.push_back(
+          {t.offset, t.size(), static_cast<float>(o.weight_decay[index]), static_cast<float>(lr_scale), static_cast<int>(index)});
+    }
+    ++index;
   }
+  u.trust_coefficient = static_cast<float>(o.trust);
   return u;
 }
 

@@ -33,6 +33,8 @@ struct OptimizerSpec {
   float momentum = 0;
   bool nesterov = false;
   std::vector<double> weight_decay;  // one a parameter
+  std::vector<double> lr_scale;      // one a parameter, 0: frozen; empty: 1 everywhere
+  double trust = 0;                  // LARS's coefficient; 0: plain SGD
   double grad_clip = 0;              // 0: off
   double ema_decay = 0;              // 0: none kept
 };

@@ -29,6 +29,8 @@ describe('sgd', () => {
     sgd('nesterov with weight decay', { nesterov: true, weightDecay: onWeightsOnly }),
     sgd('clipped gradient', { gradClip: 0.05 }),
     sgd('clip above the gradient', { gradClip: 1e6 }),
+    sgd('a rate a tensor', { lrScale: (name) => (name.endsWith('.weight') ? 0.25 : 4) }),
+    sgd('frozen weights, whose gradient counts in no norm', { lrScale: (name) => (name.endsWith('.weight') ? 0 : 1), gradClip: 0.05 }),
     sgd('clipped gradient with weight decay and nesterov', { gradClip: 0.1, weightDecay: onWeightsOnly, nesterov: true }),
   ]) {
     it(c.name, async () => {

@@ -5,6 +5,7 @@ import { runNetwork, updateRunningStatistics, type NetworkRun } from './network.
 import { gradientNorm } from './reduce_norm.js'
 import { clipFactor, sgdStep } from './sgd.js'
 import { softmaxCrossEntropy } from './softmax_cross_entropy.js'
+import { trustRatio } from './trust_ratio.js'
 import { accumulate, shape4, zeros, type Tensor } from './tensor.js'
 
 export interface TrainState {
@@ -20,6 +21,10 @@ export interface TrainSettings {
   nesterov: boolean
   /** Of the parameter called `name`. */
   weightDecay(name: string): number
+  /** What the rate of the parameter called `name` is multiplied with, 0: frozen; 1 unless given. */
+  lrScale?(name: string): number
+  /** LARS's coefficient, for tensors of two or more dimensions; absent: plain SGD. */
+  trust?: number
   gradClip: number
   emaDecay: number
   labelSmoothing: number
@@ -66,16 +71,16 @@ export function trainStep(
     }
     runs.push(run)
   }
-  const gradNorm = gradientNorm([...gradients.values()].map((g) => g.data))
+  const scaleOf = (name: string): number => s.lrScale?.(name) ?? 1
+  const trained = [...gradients].filter(([name]) => scaleOf(name) > 0)
+  const gradNorm = gradientNorm(trained.map(([, g]) => g.data))
   const factor = clipFactor(gradNorm, s.gradClip)
-  for (const [name, g] of gradients) {
-    const settings = { ...s, weightDecay: s.weightDecay(name) }
-    sgdStep(
-      get(state.tensors, name).data,
-      get(state.momentum, name).data,
-      g.data.map((value) => value * factor),
-      settings,
-    )
+  for (const [name, g] of trained) {
+    const weight = get(state.tensors, name)
+    const gradient = g.data.map((value) => value * factor)
+    const weightDecay = s.weightDecay(name)
+    const trust = s.trust === undefined || weight.shape.length < 2 ? 1 : trustRatio(weight.data, gradient, weightDecay, s.trust)
+    sgdStep(weight.data, get(state.momentum, name).data, gradient, { ...s, lr: s.lr * scaleOf(name), weightDecay, trust })
   }
   updateRunningStatistics(
     state.tensors,

@@ -75,7 +75,15 @@ export async function trainNative(
     mode: 'train',
     shards: c.shards,
     labelSmoothing: s.labelSmoothing,
-    optimizer: { momentum, nesterov, gradClip, emaDecay, weightDecay: Float64Array.from(drawn.parameters, (name) => s.weightDecay(name)) },
+    optimizer: {
+      momentum,
+      nesterov,
+      gradClip,
+      emaDecay,
+      weightDecay: Float64Array.from(drawn.parameters, (name) => s.weightDecay(name)),
+      ...(s.lrScale === undefined ? {} : { lrScale: Float64Array.from(drawn.parameters, (name) => s.lrScale!(name)) }),
+      ...(s.trust === undefined ? {} : { trust: s.trust }),
+    },
   })
   try {
     const infos = plan.tensors()
