@@ -26,6 +26,7 @@ export type { SknetOptions } from './model/sknet.js'
 export type { Init, Layer, ModelSpec, SkBranch } from './model/spec.js'
 export type { Summary } from './model/summary.js'
 export type { BadSample, DecodedImage, MemoryReport } from './native.js'
+export type { ParameterGroup } from './optim/groups.js'
 export { scaleLearningRate } from './optim/scaling.js'
 export { evaluate, type EvaluateOptions, type Evaluation } from './train/evaluate.js'
 export type {

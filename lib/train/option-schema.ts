@@ -3,6 +3,7 @@
  * known but not in this version. The command line, configuration files and the API all go through it.
  */
 import type { SknetErrorCode } from '../errors.js'
+import { checkGroups } from '../optim/groups.js'
 
 export interface OptionRule {
   /** Taken when neither recipe, configuration nor caller says otherwise. */
@@ -54,12 +55,20 @@ export const optionSchema: Record<string, OptionRule> = {
     { about: 'devices to train on', missing: (v) => (v === 1 ? null : 'training on several devices') },
   ),
 
-  'optimizer.name': oneOf('sgd', ['sgd'], { about: 'optimizer' }),
+  'optimizer.name': oneOf('sgd', ['sgd', 'lars'], { about: 'optimizer' }),
   'optimizer.lr': number(0.1, { min: 0, max: 1e6, above: true }, { about: 'base learning rate' }),
   'optimizer.momentum': number(0.9, { min: 0, max: 1, below: true }, { about: 'momentum' }),
   'optimizer.nesterov': boolean(false, { about: "Nesterov's momentum" }),
   'optimizer.weightDecay': number(1e-4, { min: 0, max: 1e3 }, { about: 'on tensors of two or more dimensions' }),
   'optimizer.gradClip': number(0, { min: 0, max: 1e12 }, { about: "largest 2-norm of a step's gradient; 0: no limit" }),
+  'optimizer.trust': number(0.001, { min: 0, max: 1, above: true }, { about: "LARS's trust coefficient" }),
+  'optimizer.groups': {
+    default: [],
+    expected: 'a list of groups such as {"match":"fc.*","lr":10} or {"match":"layer1.*","frozen":true}',
+    accepts: acceptsGroups,
+    parse: jsonOf,
+    about: 'tensors with a rate or weight decay of their own, or frozen',
+  },
   'schedule.name': oneOf('step', ['step', 'cosine'], { about: 'learning rate over the run' }),
   'schedule.warmupEpochs': number(0, { min: 0, max: 1_000_000 }, { about: 'epochs of linear warm-up' }),
   'schedule.steps': epochList([30, 60, 90], { about: 'epochs before which the step schedule divides the rate by ten' }),
@@ -124,6 +133,21 @@ export const optionSchema: Record<string, OptionRule> = {
 
 /** Option groups that are understood but not in this version, whatever is in them. */
 export const missingGroups: Record<string, string> = { dist: 'distributed training' }
+
+/** Throws for a list whose members are no groups, naming the member. */
+function acceptsGroups(value: unknown): boolean {
+  if (!Array.isArray(value)) return false
+  checkGroups('optimizer.groups', value)
+  return true
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
 
 /** A number from text, or the text itself where it is none. */
 export function numberOf(text: string): unknown {

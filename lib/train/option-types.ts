@@ -1,4 +1,5 @@
 /** The options of a training run as TypeScript sees them; the rules each one has to follow are in option-schema.ts. */
+import type { OptimizerOptions } from '../optim/sgd.js'
 import type { AugmentName } from '../data/dataset.js'
 
 /** A number of validation that a run can be judged by. */
@@ -16,7 +17,7 @@ export interface TrainOptions {
   threads: number | null
   device: string
   devices: number
-  optimizer: { name: 'sgd'; lr: number; momentum: number; nesterov: boolean; weightDecay: number; gradClip: number }
+  optimizer: OptimizerOptions
   /** `steps`: the epochs, counted from 0, before which the `step` schedule divides the rate by ten. */
   schedule: { name: 'step' | 'cosine'; warmupEpochs: number; steps: number[] }
   loss: { labelSmoothing: number }
@@ -50,4 +51,4 @@ export interface TrainOptions {
 /** The same with everything optional, as people write it. */
 export type PartialTrainOptions = { [K in keyof TrainOptions]?: TrainOptions[K] extends Group ? Partial<TrainOptions[K]> : TrainOptions[K] }
 
-type Group = Record<string, unknown>
+type Group = object

@@ -63,6 +63,25 @@ describe('e2e: the course of a run', function () {
     expect(endOf(again.events)).to.include({ epochs: end.epochs, steps: end.steps })
   })
 
+  it('leaves frozen tensors as they were, bit for bit, and trains the others', async () => {
+    const before = createModel('sknet_tiny_cifar', { classes: 4, seed: 0 }).weights()
+    const groups = [
+      { match: 'layer*', frozen: true },
+      { match: 'fc.*', lr: 10 },
+    ]
+    const model = createModel('sknet_tiny_cifar', { classes: 4, seed: 0 })
+    const trainer = new Trainer(model, { recipe: recipes.cifar({ batchSize: 16, epochs: 1, seed: 1 }), optimizer: { groups } })
+    for await (const _ of trainer.fit({ train: images('train', 32) })) void _
+    const changed = (name: string): boolean =>
+      model
+        .weights()
+        .get(name)!
+        .some((v, i) => v !== before.get(name)![i])
+    const names = [...before.keys()].filter((name) => !name.includes('running_'))
+    expect(names.filter((name) => name.startsWith('layer') && changed(name))).to.deep.equal([])
+    expect(names.filter((name) => !name.startsWith('layer') && !changed(name))).to.deep.equal([])
+  })
+
   it('refuses to stop early without images to judge by', async () => {
     const trainer = new Trainer(createModel('sknet_tiny_cifar', { classes: 4 }), { batchSize: 16, earlyStop: { patience: 1 } })
     const error = (await trainer
