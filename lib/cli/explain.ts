@@ -3,6 +3,7 @@ import { createModel } from '../model/registry.js'
 import { callNative } from '../native.js'
 import { networkPlan, networkSteps } from './bench-network.js'
 import type { Command } from './command.js'
+import { modelSetFlag, onlyModelOptions } from './model-options.js'
 import { median, timePlan, total, type TimedStep } from './measure.js'
 import { wholeNumber } from './numbers.js'
 import type { Output } from './output.js'
@@ -31,10 +32,11 @@ export const explainCommand: Command = {
   flags: {
     ...stepFlags,
     threads: machineFlags.threads,
+    set: modelSetFlag,
     measure: { kind: 'number', value: 'N', about: 'run N steps on synthetic data: adds ms, GFLOP/s, GB/s and a summary by op' },
   },
   run: async (args, output) => {
-    const model = createModel(args.positionals[0]!)
+    const model = createModel(args.positionals[0]!, onlyModelOptions(args.list('set')))
     const shape = stepShape(args, model.spec.input.size)
     const runs = wholeNumber(args, 'measure', 0, { min: 1, max: 1_000_000 })
     const { plan, step } = runs === 0 ? { plan: networkPlan(model, shape), step: null } : await networkSteps(model, shape)

@@ -24,10 +24,10 @@ export const lrFindCommand: Command = {
   run: async (args, output) => {
     const path = required(args, 'lr-find', 'data', 'PATH', 'a data set')
     const name = canonicalName(required(args, 'lr-find', 'model', 'NAME', 'the name of a network'))
-    const { options, recipe } = await configuredTraining(args)
+    const { options, recipe, modelOptions } = await configuredTraining(args)
     const { train } = await detectDataset(path)
     if (train === undefined) throw usageError(`${path} has validation images only`, 'data', { got: path, expected: 'images to train on' })
-    const model = createModel(name, { classes: train.classes, seed: options.seed ?? 0 })
+    const model = createModel(name, { ...modelOptions, classes: train.classes, seed: options.seed ?? 0 })
     try {
       const finding = await findLearningRate(model, train, {
         ...options,

@@ -1,6 +1,7 @@
 /** `sknet summary`: layers, parameters and multiply-accumulates of a network. */
 import { createModel } from '../model/registry.js'
 import { usageError, type Command } from './command.js'
+import { modelSetFlag, onlyModelOptions } from './model-options.js'
 
 export const summaryCommand: Command = {
   name: 'summary',
@@ -9,6 +10,7 @@ export const summaryCommand: Command = {
   flags: {
     size: { kind: 'number', value: 'N', about: "side of the input in pixels; default: the network's own" },
     classes: { kind: 'number', value: 'K', about: "classes; default: the network's own" },
+    set: modelSetFlag,
   },
   run: (args, output) => {
     const classes = args.number('classes')
@@ -19,7 +21,10 @@ export const summaryCommand: Command = {
         expected: 'a whole number of at least 1',
       })
     }
-    const model = createModel(args.positionals[0]!, classes === undefined ? {} : { classes })
+    const model = createModel(args.positionals[0]!, {
+      ...onlyModelOptions(args.list('set')),
+      ...(classes === undefined ? {} : { classes }),
+    })
     const summary = model.summary(size === undefined ? {} : { size })
     output.say(summary.toString())
     output.emit({ type: 'result', ...summary, model: model.spec.arch, classes: model.spec.classes })

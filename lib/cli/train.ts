@@ -3,7 +3,7 @@ import type { Dataset } from '../data/dataset.js'
 import { detectDataset } from '../data/detect.js'
 import { loadModel } from '../model/load.js'
 import type { Model } from '../model/model.js'
-import { canonicalName, createModel } from '../model/registry.js'
+import { canonicalName, createModel, type CreateOptions } from '../model/registry.js'
 import { totalSteps } from '../optim/schedule.js'
 import { checkData, scheduleOf } from '../train/open.js'
 import { checkRecipe } from '../train/recipes.js'
@@ -43,7 +43,8 @@ export const trainCommand: Command = {
     if (train === undefined) throw usageError(`${path} has validation images only`, 'data', { got: path, expected: 'images to train on' })
     const seed = setup.options.seed ?? 0
     if (args.has('replace-head') && setup.init === null) throw usageError('--replace-head needs --init W', 'replace-head')
-    const model = await openModel(name, seed, setup.init, train, args.has('replace-head') ? 'replace' : 'keep')
+    const head = args.has('replace-head') ? 'replace' : 'keep'
+    const model = await openModel(name, { ...setup.modelOptions, classes: train.classes, seed }, setup.init, train, head)
     warnSkipped(model, output)
     try {
       const trainer = new Trainer(model, { ...setup.options, ...recipe, ...run, fresh: args.has('fresh') })
@@ -70,12 +71,14 @@ function needed(value: string | null, flag: string, expected: string): string {
 /** Fresh weights, or those of `init`. A head for other classes is an error unless it is to be replaced. */
 async function openModel(
   name: string,
-  seed: number,
+  options: CreateOptions & { classes: number; seed: number },
   init: string | null,
-  { classes, classNames }: Dataset,
+  { classNames }: Dataset,
   head: 'keep' | 'replace',
 ): Promise<Model> {
-  const model = init === null ? createModel(name, { classes, seed }) : await loadModel(init, { arch: name, classes, head, seed })
+  const { classes, seed, ...own } = options
+  const changed = Object.keys(own).length > 0 ? { options: own } : {}
+  const model = init === null ? createModel(name, options) : await loadModel(init, { arch: name, classes, head, seed, ...changed })
   model.classNames = [...classNames]
   return model
 }

@@ -8,6 +8,7 @@ import { Model } from './model.js'
 import type { LoadReport } from './model.js'
 import { recognizeNames } from './names.js'
 import { canonicalName, specOf } from './registry.js'
+import type { CreateOptions } from './registry.js'
 import type { ModelSpec } from './spec.js'
 import { readStored } from './stored.js'
 import type { StoredModel } from './stored.js'
@@ -18,6 +19,8 @@ import { checkSpec } from './validate.js'
 export interface LoadOptions {
   /** A model's name; needed for a file that carries no spec, such as one of timm's. */
   arch?: string
+  /** Options of arch, as createModel takes them, where the file's network is not the plain one. */
+  options?: CreateOptions
   /** Classes of the head; default: those of the stored one. */
   classes?: number
   /** 'replace': where the stored head has other classes, the model's starts fresh. Default 'keep': that is an error. */
@@ -38,7 +41,7 @@ const SLICE = 1 << 20
  * ERR_SKNET_CHECKPOINT_INVALID.
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
-  const given = knownKeys('', options, ['arch', 'classes', 'head', 'strict', 'seed'])
+  const given = knownKeys('', options, ['arch', 'options', 'classes', 'head', 'strict', 'seed'])
   if (typeof path !== 'string' || path === '') badOption('path', path, 'a path')
   const arch = given.arch === undefined ? undefined : canonicalName(given.arch as string, 'arch')
   const classes = optional<number | undefined>(given.classes, undefined, (v) => integer('classes', v, { min: 1, max: 1 << 20 }))
@@ -47,7 +50,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const seed = optional(given.seed, 0, (v) => integer('seed', v, { min: 0 }))
 
   const stored = await readStored(path)
-  const base = chooseSpec(stored, arch)
+  const base = chooseSpec(stored, arch, given.options as CreateOptions | undefined)
   const { style, names } = recognizeNames(base, stored.tensors.keys())
   const find: Find = (name) => stored.tensors.get(names.get(name)!)
   const wanted = classes ?? storedClasses(find, base)
@@ -67,7 +70,8 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 /** The stored tensor that a tensor of ours is in the file. */
 type Find = (name: string) => SafeTensor | undefined
 
-function chooseSpec(stored: StoredModel, arch: string | undefined): ModelSpec {
+function chooseSpec(stored: StoredModel, arch: string | undefined, options: CreateOptions | undefined): ModelSpec {
+  if (options !== undefined) return specOf(arch ?? badOption('options', options, 'options along with arch'), options, 'arch')
   const own = stored.spec
   if (arch === undefined && own === null) {
     const expected = "the model's name, such as sknet50"

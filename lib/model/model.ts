@@ -62,10 +62,14 @@ export interface ModelOptions {
   seed?: number
   classNames?: string[]
   preprocessing?: Preprocessing
+  /** What createModel was given besides; kept to say where the spec came from. */
+  builtWith?: Readonly<Record<string, unknown>>
 }
 
 export class Model {
   readonly spec: ModelSpec
+  /** Options of createModel that made the spec another one than the name's own; a run's config.json tells them. */
+  readonly builtWith: Readonly<Record<string, unknown>>
   /** Set by loadModel. */
   report?: LoadReport
   readonly #weights: Weights
@@ -75,8 +79,9 @@ export class Model {
 
   /** Throws ERR_SKNET_MODEL for a bad spec, ERR_SKNET_OPTION for a bad option. Nothing native is touched. */
   constructor(spec: ModelSpec, options: ModelOptions = {}) {
-    const given = knownKeys('', options, ['seed', 'classNames', 'preprocessing'])
+    const given = knownKeys('', options, ['seed', 'classNames', 'preprocessing', 'builtWith'])
     this.spec = checkSpec(spec)
+    this.builtWith = options.builtWith ?? {}
     this.#weights = new Weights(
       this.spec,
       optional(given.seed, 0, (v) => integer('seed', v, { min: 0 })),

@@ -107,6 +107,6 @@ export function sknetCifar(options: CifarOptions = {}): Model {
   return withSeed(cifarSpec('sknet29_cifar', options, name), options)
 }
 
-function withSeed(spec: ModelSpec, { seed }: { seed?: number }): Model {
-  return new Model(spec, seed === undefined ? {} : { seed })
+function withSeed(spec: ModelSpec, { seed, classes: _classes, ...builtWith }: { seed?: number; classes?: number }): Model {
+  return new Model(spec, { ...(seed === undefined ? {} : { seed }), builtWith: structuredClone(builtWith) })
 }

@@ -176,7 +176,8 @@ async function settleFolder(
   if (resumed === null) await trimResults(folder, 0)
   else await settleResumed(folder, resumed)
   const dataset = basename(train.path) === train.split ? dirname(train.path) : train.path
-  const config = { sknet: versions.sknet, model: model.spec.arch, dataset, recipe: settings.recipe, ...settings.options }
+  const built = Object.keys(model.builtWith).length > 0 ? { modelOptions: model.builtWith } : {}
+  const config = { sknet: versions.sknet, model: model.spec.arch, ...built, dataset, recipe: settings.recipe, ...settings.options }
   await describeRun(folder, config, { sknet: versions.sknet })
 }
 
