@@ -1,8 +1,12 @@
-/** A model folder: `model.safetensors` (weights and running statistics, the spec in its metadata) and `config.json` (spec, names, preprocessing). */
+/**
+ * A model folder: `model.safetensors` (weights and running statistics, the spec in its metadata), `config.json` (spec, names, preprocessing, what is
+ * known of the weights) and `README.md`, the same for people.
+ */
 import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { isObject } from '../check.js'
 import { ioError, replaceFile, syncFolder, temporaryName, writeNew } from './files.js'
+import { CARD_MARK, modelCard } from './model-card.js'
 import { encodeSafetensors, readSafetensorsFile } from './safetensors.js'
 import type { SafeTensor } from './safetensors.js'
 import { formatError } from './safetensors-header.js'
@@ -17,6 +21,8 @@ export interface StoredSpec {
 export interface FolderConfig {
   classNames?: unknown
   preprocessing?: unknown
+  /** How the weights came to be: recipe, metrics, source. */
+  info?: unknown
   [key: string]: unknown
 }
 
@@ -58,19 +64,23 @@ export async function writeModelFolder(
 ): Promise<void> {
   const weights = encodeSafetensors(tensors, modelMetadata(spec))
   const { arch, classes } = spec
+  const { classNames, preprocessing, info } = config
   const json = JSON.stringify({ format: FORMAT, arch, classes, ...config, spec }, null, 2)
-  const text = [new TextEncoder().encode(`${json}\n`)]
-  if (await exists(dir)) {
-    await replaceFile(join(dir, 'model.safetensors'), weights)
-    await replaceFile(join(dir, 'config.json'), text)
-    return
+  const write = async (folder: string, put: typeof writeNew): Promise<void> => {
+    const files = {
+      'model.safetensors': await put(join(folder, 'model.safetensors'), weights),
+      'config.json': await put(join(folder, 'config.json'), [new TextEncoder().encode(`${json}\n`)]),
+    }
+    const card = join(folder, 'README.md')
+    if (!(await isOurs(card))) return
+    await put(card, [new TextEncoder().encode(modelCard({ arch, classes, classNames, preprocessing, info, files }))])
   }
+  if (await exists(dir)) return write(dir, replaceFile)
   const parent = dirname(dir)
   const temporary = join(parent, temporaryName())
   try {
     await mkdir(temporary, { recursive: true })
-    await writeNew(join(temporary, 'model.safetensors'), weights)
-    await writeNew(join(temporary, 'config.json'), text)
+    await write(temporary, writeNew)
     await syncFolder(temporary)
     await rename(temporary, dir)
     await syncFolder(parent)
@@ -122,6 +132,12 @@ function parsed(json: string | undefined): unknown {
   } catch {
     return undefined
   }
+}
+
+/** Whether a README.md may be written: there is none, or one that was written here. */
+async function isOurs(path: string): Promise<boolean> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? CARD_MARK : ''))
+  return text.startsWith(CARD_MARK)
 }
 
 async function exists(path: string): Promise<boolean> {

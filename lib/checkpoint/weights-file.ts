@@ -1,19 +1,23 @@
-/** Which kind of weights file a path holds, told by its first bytes, and its tensors. */
+/** Which kind of weights file a path holds, told by its first bytes (Caffe's by its ending), and its tensors. */
 import { open, stat } from 'node:fs/promises'
 import { SknetError } from '../errors.js'
+import { readCaffeFile } from './caffe-file.js'
+import type { CaffeFile } from './caffe-file.js'
 import { readAll } from './files.js'
 import { readSafetensorsFile } from './safetensors.js'
 import type { SafeTensor } from './safetensors.js'
 import { formatError } from './safetensors-header.js'
 import { readTorchFile } from './torch-file.js'
 
-export type WeightsFormat = 'safetensors' | 'torch'
+export type WeightsFormat = 'safetensors' | 'torch' | 'caffe'
 
 export interface WeightsFile {
   format: WeightsFormat
   /** Of a safetensors file; else empty. */
   metadata: ReadonlyMap<string, string>
   tensors: ReadonlyMap<string, SafeTensor>
+  /** What a .caffemodel says of its layers besides. */
+  caffe?: Pick<CaffeFile, 'pools' | 'eps'>
 }
 
 /** Throws ERR_SKNET_FORMAT for what is no weights file, is damaged, or asks for code. */
@@ -24,6 +28,10 @@ export async function readWeightsFile(path: string): Promise<WeightsFile> {
         return { format: 'safetensors', ...(await readSafetensorsFile(path)) }
       case 'torch':
         return { format: 'torch', metadata: new Map(), tensors: await readTorchFile(path) }
+      case 'caffe': {
+        const { tensors, ...caffe } = await readCaffeFile(path)
+        return { format: 'caffe', metadata: new Map(), tensors, caffe }
+      }
     }
   } catch (cause) {
     if (cause instanceof SknetError) throw cause
@@ -35,6 +43,8 @@ export async function readWeightsFile(path: string): Promise<WeightsFile> {
 async function formatOf(path: string): Promise<WeightsFormat> {
   // Opening a pipe would wait for someone to write into it.
   if (!(await stat(path)).isFile()) throw formatError(path, 'this is no file', { expected: 'a weights file' })
+  // Nothing in a protobuf message says what it is of.
+  if (path.endsWith('.caffemodel')) return 'caffe'
   const first = new Uint8Array(9)
   const file = await open(path, 'r')
   try {

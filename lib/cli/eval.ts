@@ -14,7 +14,7 @@ export const evalCommand: Command = {
   name: 'eval',
   about: 'Prints top-1, top-5 and loss of weights on the validation images of a data set.',
   flags: {
-    weights: { kind: 'text', value: 'W', about: 'a run, checkpoint or model folder, or a weights file (safetensors, .pth)' },
+    weights: { kind: 'text', value: 'W', about: 'a run, checkpoint or model folder, or a weights file (safetensors, .pth, .caffemodel)' },
     arch: { kind: 'text', value: 'NAME', about: 'network, where the weights do not say' },
     data: { kind: 'text', value: 'PATH', about: 'CIFAR binaries, a folder of images or tar shards' },
     ...viewFlags,

@@ -10,6 +10,8 @@ import { doctorCommand } from './doctor.js'
 import { evalCommand } from './eval.js'
 import { explainCommand } from './explain.js'
 import { lrFindCommand } from './lr-find.js'
+import { exportCommand } from './export.js'
+import { importCommand } from './import.js'
 import { createOutput, reportError, type Output } from './output.js'
 import { packCommand } from './pack.js'
 import { predictCommand } from './predict.js'
@@ -29,11 +31,13 @@ export const commands: readonly Command[] = [
   explainCommand,
   lrFindCommand,
   doctorCommand,
+  importCommand,
+  exportCommand,
   verifyCommand,
 ]
 
 /** Part of the plan, not of this version: asking for one is told apart from a misspelt name. */
-const missingCommands = ['attention', 'export', 'import', 'dashboard']
+const missingCommands = ['attention', 'dashboard']
 
 /**
  * Runs one command line.

@@ -3,7 +3,7 @@
  * error; without it people's text is on standard output. Progress is rewritten in place on a terminal only.
  */
 import { SknetError } from '../errors.js'
-import type { Model } from '../model/model.js'
+import type { LoadReport, Model } from '../model/model.js'
 
 export interface Output {
   json: boolean
@@ -72,9 +72,29 @@ export function reportError(error: unknown, output: Output): number {
   return 1
 }
 
-/** Names the damaged checkpoints that were passed over when the model's weights were looked for. */
+/** Names the damaged checkpoints that were passed over when the model's weights were looked for, and what else is to be known of them. */
 export function warnSkipped({ report }: Pick<Model, 'report'>, output: Output): void {
   for (const { path, reason } of report?.skipped ?? []) output.warn(`warning: ${path} was skipped: ${reason}`)
+  for (const note of report?.notes ?? []) output.warn(`warning: ${note}`)
+}
+
+/** What loading did, tensor by tensor where something is not as it should be. */
+export function sayReport(report: LoadReport, output: Output): void {
+  const { path, format, names, loaded, missing, unexpected, reshaped, replaced, nonFinite } = report
+  output.say(`${path}: ${format}, names of ${names}, ${loaded.length} tensors loaded`)
+  const list = (what: string, tensors: readonly string[]) => {
+    if (tensors.length > 0)
+      output.say(`  ${what}: ${tensors.slice(0, 20).join(', ')}${tensors.length > 20 ? `, ... (${tensors.length})` : ''}`)
+  }
+  list('missing, left fresh', missing)
+  list('unexpected, left out', unexpected)
+  list(
+    'reshaped',
+    reshaped.map(({ name, got, expected }) => `${name} ${got.join('x')} -> ${expected.join('x')}`),
+  )
+  list('replaced by a new head', replaced)
+  list('not finite', nonFinite)
+  warnSkipped({ report }, output)
 }
 
 function detailsOf(error: SknetError): Record<string, unknown> {

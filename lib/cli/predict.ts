@@ -12,7 +12,7 @@ export const predictCommand: Command = {
   about: 'Classifies pictures.',
   positionals: { usage: 'IMAGES...', min: 1, max: Infinity },
   flags: {
-    weights: { kind: 'text', value: 'W', about: 'a run, checkpoint or model folder, or a weights file (safetensors, .pth)' },
+    weights: { kind: 'text', value: 'W', about: 'a run, checkpoint or model folder, or a weights file (safetensors, .pth, .caffemodel)' },
     arch: { kind: 'text', value: 'NAME', about: 'network, where the weights do not say' },
     topk: { kind: 'number', value: 'K', about: 'classes listed; default 5' },
     ...viewFlags,

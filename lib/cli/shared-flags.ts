@@ -68,3 +68,11 @@ export function required(args: Args, command: string, flag: string, value: strin
   if (given === undefined) throw usageError(`sknet ${command} needs --${flag} ${value}`, flag, { expected })
   return given
 }
+
+/** What reading a file that a flag names gives; throws ERR_SKNET_OPTION where that fails. */
+export async function pathGiven<T>(flag: string, path: string, reading: Promise<T>): Promise<T> {
+  return reading.catch((cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw usageError(`--${flag} ${path} cannot be read: ${reason}`, flag, { got: path, expected: 'a file that can be read' })
+  })
+}

@@ -1,9 +1,10 @@
 /** Models from stored weights. */
 import { setImmediate } from 'node:timers/promises'
-import { badOption, boolean, integer, knownKeys, oneOf, optional } from '../check.js'
+import { badOption, boolean, integer, isObject, knownKeys, oneOf, optional } from '../check.js'
 import { toFloat32 } from '../checkpoint/safetensors.js'
 import type { SafeTensor } from '../checkpoint/safetensors.js'
 import { SknetError } from '../errors.js'
+import { caffeNote, fitToCaffe } from './caffe.js'
 import { Model } from './model.js'
 import type { LoadReport } from './model.js'
 import { recognizeNames } from './names.js'
@@ -35,8 +36,8 @@ export interface LoadOptions {
 const SLICE = 1 << 20
 
 /**
- * A model from a safetensors file, PyTorch's .pth (nothing in it is run), a model folder, a checkpoint or a run. The names of a file's tensors
- * may be our own (timm's), torchvision's or pytorchcv's; F32, F64, F16 and BF16 are read. `report` says what was done.
+ * A model from a safetensors file, PyTorch's .pth (nothing in it is run), a .caffemodel, a model folder, a checkpoint or a run. The names of a file's tensors
+ * may be our own (timm's), torchvision's, pytorchcv's or Caffe's; F32, F64, F16 and BF16 are read. `report` says what was done.
  * Throws ERR_SKNET_WEIGHTS naming the tensor whose shape differs, is missing, unexpected or not finite; ERR_SKNET_OPTION; ERR_SKNET_FORMAT;
  * ERR_SKNET_CHECKPOINT_INVALID.
  */
@@ -50,8 +51,9 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const seed = optional(given.seed, 0, (v) => integer('seed', v, { min: 0 }))
 
   const stored = await readStored(path)
-  const base = chooseSpec(stored, arch, given.options as CreateOptions | undefined)
-  const { style, names } = recognizeNames(base, stored.tensors.keys())
+  const named = chooseSpec(stored, arch, given.options as CreateOptions | undefined)
+  const { style, names } = recognizeNames(named, stored.tensors.keys())
+  const base = stored.caffe === undefined ? named : fitToCaffe(named, path, stored.caffe, names, stored.tensors)
   const find: Find = (name) => stored.tensors.get(names.get(name)!)
   const wanted = classes ?? storedClasses(find, base)
   const spec = wanted === base.classes ? base : withClasses(base, wanted)
@@ -107,7 +109,8 @@ async function matchTensors(
 ): Promise<{ weights: Map<string, Float32Array>; report: LoadReport }> {
   const { path, format, skipped } = stored
   const none = { loaded: [], missing: [], unexpected: [], reshaped: [], replaced: [], nonFinite: [] }
-  const report: LoadReport = { path, format, names: 'timm', ...none, skipped }
+  const notes = format === 'caffe' ? [caffeNote] : []
+  const report: LoadReport = { path, format, names: 'timm', ...none, skipped, notes }
   const weights = new Map<string, Float32Array>()
   const head = `${spec.layers.at(-1)!.name}.`
   let converted = 0
@@ -186,7 +189,8 @@ function nonFiniteError(path: string, name: string, data: Float32Array): SknetEr
 
 /** Names fit only the classes they were stored with. */
 function describeModel(model: Model, { spec, config }: StoredModel): void {
-  const { classNames, preprocessing } = config
+  const { classNames, preprocessing, info } = config
   if (Array.isArray(classNames) && spec?.classes === model.spec.classes) model.classNames = classNames as string[]
+  if (isObject(info)) model.info = info
   if (preprocessing !== undefined) model.preprocessing = preprocessing as Model['preprocessing']
 }

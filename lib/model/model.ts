@@ -16,7 +16,7 @@ import type { PictureLogits, Prediction, PredictOptions } from './predict.js'
 import { checkPreprocessing, defaultPreprocessing } from './preprocessing.js'
 import type { Preprocessing } from './preprocessing.js'
 import { saveModel } from './save.js'
-import type { SaveOptions } from './save.js'
+import type { ModelInfo, SaveOptions } from './save.js'
 import type { InputSize } from './shapes.js'
 import type { ModelSpec } from './spec.js'
 import { summarize } from './summary.js'
@@ -46,6 +46,8 @@ export interface LoadReport {
   nonFinite: string[]
   /** Newer checkpoints of the run that are not whole and were passed over. */
   skipped: { path: string; reason: string }[]
+  /** What else to know before the model is used. */
+  notes: string[]
 }
 
 export interface ForwardOptions {
@@ -72,6 +74,8 @@ export class Model {
   readonly builtWith: Readonly<Record<string, unknown>>
   /** Set by loadModel. */
   report?: LoadReport
+  /** What is known of the weights: recipe, options, metrics, source. Saved with them; training sets it anew. */
+  info: ModelInfo = {}
   readonly #weights: Weights
   readonly #inference: Inference
   #classNames: string[] | undefined
@@ -192,7 +196,7 @@ export class Model {
 
   /**
    * A path ending in `.safetensors`: one file, with spec, class names and preprocessing in its metadata; any other: a folder with
-   * `model.safetensors` and `config.json`. Tensor names are timm's, which are our own, unless `names` says otherwise; a file with other names
+   * `model.safetensors`, `config.json` and `README.md`. Tensor names are timm's, which are our own, unless `names` says otherwise; a file with other names
    * is for other tools, and loadModel reads it, too. Written beside and renamed. Throws ERR_SKNET_OPTION, ERR_SKNET_CHECKPOINT_IO.
    */
   save(path: string, options: SaveOptions = {}): Promise<void> {
@@ -200,6 +204,7 @@ export class Model {
       spec: this.spec,
       classNames: this.#classNames,
       preprocessing: this.#preprocessing,
+      info: this.info,
       weights: this.#weights.all(),
     })
   }

@@ -43,4 +43,49 @@ const pytorchcv: NameScheme = {
   ],
 }
 
-export const nameSchemes: readonly NameScheme[] = [{ style: 'timm', rules: null }, torchvision, pytorchcv]
+const caffeStem = [
+  ['conv1', 'conv1/7x7_s2'],
+  ['bn1', 'conv1/7x7_s2/bn'],
+  ['fc', 'classifier'],
+] as const
+
+/** implus/SKNet: models/sknet50.prototxt and sknet101.prototxt; a third branch called the same way. */
+const caffeSknet: NameScheme = {
+  style: 'caffe',
+  rules: [
+    ...caffeStem,
+    ['layer{s}.{u}.conv1.conv', 'conv{s+1}_{u+1}/1x1_reduce'],
+    ['layer{s}.{u}.conv1.bn', 'conv{s+1}_{u+1}/1x1_reduce/bn'],
+    ['layer{s}.{u}.conv2.paths.0.conv', 'conv{s+1}_{u+1}/3x3g32'],
+    ['layer{s}.{u}.conv2.paths.0.bn', 'conv{s+1}_{u+1}/3x3g32/bn'],
+    ['layer{s}.{u}.conv2.paths.{k}.conv', 'conv{s+1}_{u+1}/3x3g32d{k+1}'],
+    ['layer{s}.{u}.conv2.paths.{k}.bn', 'conv{s+1}_{u+1}/3x3g32d{k+1}/bn'],
+    ['layer{s}.{u}.conv2.attn.fc_reduce', 'conv{s+1}_{u+1}/B_fc1'],
+    ['layer{s}.{u}.conv2.attn.bn', 'conv{s+1}_{u+1}/B_fc1/bn'],
+    ['layer{s}.{u}.conv2.attn.fc_select', 'conv{s+1}_{u+1}/B_fc2'],
+    ['layer{s}.{u}.conv3.conv', 'conv{s+1}_{u+1}/1x1_increase'],
+    ['layer{s}.{u}.conv3.bn', 'conv{s+1}_{u+1}/1x1_increase/bn'],
+    ['layer{s}.{u}.downsample.0', 'conv{s+1}_{u+1}/1x1_proj'],
+    ['layer{s}.{u}.downsample.1', 'conv{s+1}_{u+1}/1x1_proj/bn'],
+  ],
+}
+
+/** hujie-frank/SENet: models/SE-ResNeXt-50.prototxt and SE-ResNeXt-101.prototxt. */
+const caffeSenet: NameScheme = {
+  style: 'caffe',
+  rules: [
+    ...caffeStem,
+    ['layer{s}.{u}.conv1', 'conv{s+1}_{u+1}_1x1_reduce'],
+    ['layer{s}.{u}.bn1', 'conv{s+1}_{u+1}_1x1_reduce/bn'],
+    ['layer{s}.{u}.conv2', 'conv{s+1}_{u+1}_3x3'],
+    ['layer{s}.{u}.bn2', 'conv{s+1}_{u+1}_3x3/bn'],
+    ['layer{s}.{u}.conv3', 'conv{s+1}_{u+1}_1x1_increase'],
+    ['layer{s}.{u}.bn3', 'conv{s+1}_{u+1}_1x1_increase/bn'],
+    ['layer{s}.{u}.se.fc1', 'conv{s+1}_{u+1}_1x1_down'],
+    ['layer{s}.{u}.se.fc2', 'conv{s+1}_{u+1}_1x1_up'],
+    ['layer{s}.{u}.downsample.0', 'conv{s+1}_{u+1}_1x1_proj'],
+    ['layer{s}.{u}.downsample.1', 'conv{s+1}_{u+1}_1x1_proj/bn'],
+  ],
+}
+
+export const nameSchemes: readonly NameScheme[] = [{ style: 'timm', rules: null }, torchvision, pytorchcv, caffeSknet, caffeSenet]

@@ -8,6 +8,7 @@ import type { SafeTensor } from '../checkpoint/safetensors.js'
 import { readWeightsFile } from '../checkpoint/weights-file.js'
 import type { WeightsFormat } from '../checkpoint/weights-file.js'
 import { SknetError } from '../errors.js'
+import type { CaffeFacts } from './caffe.js'
 import { tensorInfos } from './tensors.js'
 import { checkSpec } from './validate.js'
 import type { ModelSpec } from './spec.js'
@@ -20,6 +21,8 @@ export interface StoredModel {
   spec: ModelSpec | null
   config: FolderConfig
   tensors: ReadonlyMap<string, SafeTensor>
+  /** Of a .caffemodel: what its layers say besides. */
+  caffe?: CaffeFacts
   skipped: { path: string; reason: string }[]
 }
 
@@ -31,9 +34,9 @@ export async function readStored(path: string): Promise<StoredModel> {
   const kind = await kindOf(path)
   switch (kind) {
     case 'file': {
-      const { format, metadata, tensors } = await readWeightsFile(path)
+      const { metadata, ...file } = await readWeightsFile(path)
       const spec = specOfMetadata(metadata)
-      return { path, format, spec: spec === null ? null : checkSpec(spec), config: configOfMetadata(metadata), tensors, skipped: [] }
+      return { path, ...file, spec: spec === null ? null : checkSpec(spec), config: configOfMetadata(metadata), skipped: [] }
     }
     case 'model folder': {
       const { spec, config, tensors } = await readModelFolder(path)

@@ -15,6 +15,7 @@ import type { CheckpointEvent, EndEvent, Scores, StartEvent, TrainEvent, TrainRe
 import type { Session } from './finished.js'
 import { trainLoop, type LoopHooks, type StopReason } from './loop.js'
 import { addChunk, emptySums } from './metrics.js'
+import { trainedInfo } from './model-info.js'
 import type { TrainOptions } from './option-types.js'
 import { readTensors, trainPlan, writeTensors } from './plans.js'
 import type { EvaluationSetup } from './views.js'
@@ -176,11 +177,12 @@ export class TrainSession implements LoopHooks, Session {
    * The model then holds the weights the run is judged by: the average where one is kept.
    */
   async close(failed: boolean): Promise<void> {
-    const { validation, model, options, folder } = this.#parts
+    const { validation, model, options, folder, identity } = this.#parts
     const plan = this.#plan
     try {
       if (!failed && !this.#ended && this.#checkpoint === null && folder !== null) await this.#save(false)
       model.setWeights(await readTensors(plan, judgedSection(options.ema.decay)))
+      model.info = trainedInfo(this.state, identity)
     } finally {
       this.#closeEpoch()
       plan.dispose()
@@ -272,7 +274,11 @@ export class TrainSession implements LoopHooks, Session {
       momentum: await readTensors(plan, 'momentum'),
       ema: options.ema.decay > 0 ? await readTensors(plan, 'ema') : null,
       state: { ...this.state, seed: options.seed, ...identity, versions },
-      config: { preprocessing: model.preprocessing, ...(model.classNames === undefined ? {} : { classNames: model.classNames }) },
+      config: {
+        preprocessing: model.preprocessing,
+        ...(model.classNames === undefined ? {} : { classNames: model.classNames }),
+        info: trainedInfo(this.state, identity),
+      },
     })
     if (best) await copyAsBest(path, folder.dir)
     await pruneCheckpoints(folder.checkpoints, options.checkpoint.keep)

@@ -326,7 +326,7 @@ describe('a checkpoint', () => {
     ] as const) {
       const best = await copyAsBest(path, run)
       expect(best).to.equal(join(run, 'best'))
-      expect(readdirSync(best).sort()).to.deep.equal(['config.json', 'model.safetensors'])
+      expect(readdirSync(best).sort()).to.deep.equal(['README.md', 'config.json', 'model.safetensors'])
       const stored = await readSafetensors(join(best, 'model.safetensors'))
       const expected = (await readCheckpoint(path))[key]!
       for (const { name, shape } of model.tensors()) {

@@ -33,6 +33,18 @@ describe('names of other libraries', () => {
     ['sknet50', 'pytorchcv', 'fc.bias', 'output.bias'],
     ['resnext50_32x4d', 'pytorchcv', 'layer3.5.conv2.weight', 'features.stage3.unit6.body.conv2.conv.weight'],
     ['seresnext50_32x4d', 'pytorchcv', 'layer3.5.se.fc2.bias', 'features.stage3.unit6.se.conv2.bias'],
+    ['sknet101', 'caffe', 'conv1.weight', 'conv1/7x7_s2.weight'],
+    ['sknet101', 'caffe', 'layer1.2.conv1.bn.running_mean', 'conv2_3/1x1_reduce/bn.running_mean'],
+    ['sknet101', 'caffe', 'layer3.22.conv2.paths.0.conv.weight', 'conv4_23/3x3g32.weight'],
+    ['sknet101', 'caffe', 'layer3.22.conv2.paths.1.bn.weight', 'conv4_23/3x3g32d2/bn.weight'],
+    ['sknet50', 'caffe', 'layer2.0.conv2.attn.fc_reduce.weight', 'conv3_1/B_fc1.weight'],
+    ['sknet50', 'caffe', 'layer2.0.conv2.attn.bn.bias', 'conv3_1/B_fc1/bn.bias'],
+    ['sknet50', 'caffe', 'layer2.0.conv2.attn.fc_select.weight', 'conv3_1/B_fc2.weight'],
+    ['sknet50', 'caffe', 'layer4.0.conv3.conv.weight', 'conv5_1/1x1_increase.weight'],
+    ['sknet50', 'caffe', 'layer4.0.downsample.1.bias', 'conv5_1/1x1_proj/bn.bias'],
+    ['sknet50', 'caffe', 'fc.bias', 'classifier.bias'],
+    ['seresnext50_32x4d', 'caffe', 'layer1.0.bn1.bias', 'conv2_1_1x1_reduce/bn.bias'],
+    ['seresnext50_32x4d', 'caffe', 'layer1.0.se.fc1.weight', 'conv2_1_1x1_down.weight'],
     ['resnext50_32x4d', 'torchvision', 'layer3.0.downsample.1.running_mean', 'layer3.0.downsample.1.running_mean'],
   ]
   for (const [model, style, own, foreign] of samples) {

@@ -63,9 +63,9 @@ describe('saving and loading', () => {
     expect(tensors.get('fc.weight')!.shape).to.deep.equal([10, 256])
   })
 
-  it('writes a folder of two files, a new one in one step', async () => {
+  it('writes a folder of three files, a new one in one step', async () => {
     await model.save(path('new/deep/folder'))
-    expect(readdirSync(path('new/deep/folder')).sort()).to.deep.equal(['config.json', 'model.safetensors'])
+    expect(readdirSync(path('new/deep/folder')).sort()).to.deep.equal(['README.md', 'config.json', 'model.safetensors'])
     expect(readdirSync(path('new/deep'))).to.deep.equal(['folder'])
     const config = JSON.parse(readFileSync(path('new/deep/folder/config.json'), 'utf8')) as Record<string, unknown>
     expect(config).to.deep.include({
