@@ -29,10 +29,10 @@ function own(layers: Layer[], classes: number, size = 16): Model {
 }
 
 /** A network of fewer blocks, where it takes that: every kind of layer is still there. */
-function shortened(name: string): Model {
+function shortened(name: string, widths: { midWidth?: number; outWidth?: number } = {}): Model {
   const imagenet = createModel(name).spec.input.size > 64
   try {
-    return createModel(name, { blocks: imagenet ? [1, 1, 1, 1] : [1, 1], seed: 1 })
+    return createModel(name, { blocks: imagenet ? [1, 1, 1, 1] : [1, 1], seed: 1, ...widths })
   } catch (error) {
     if (!(error instanceof SknetError) || error.option !== 'blocks') throw error
     return createModel(name, { seed: 1 })
@@ -65,11 +65,27 @@ describe('ONNX export', function () {
     ['a plain sum', () => small('sknet_tiny_cifar', { attention: false })],
     ['one branch with attention', () => small('sknet_tiny_cifar', { branches: 1 })],
     ['squeeze and excitation', () => small('senet29_cifar', { midWidth: 16, outWidth: 32, groups: 4 })],
+    ['channels split, joined and shuffled, a pool that rounds up', () => own(shuffled(), 5, 14)],
     ['a last layer that is not linear', () => own([l.globalAvgPool('p', 'input'), l.conv2d('logits', 'p', 4, { bias: true })], 4)],
     ['a batch norm whose convolution is read twice', () => own(readTwice(), 8)],
   ]
   function small(name: string, options: CreateOptions): Model {
     return filled(createModel(name, { blocks: [1, 1], stemWidth: 8, midWidth: 8, outWidth: 16, groups: 4, classes: 6, ...options }))
+  }
+  function shuffled(): Layer[] {
+    return [
+      { ...l.maxPool('pool', 'input', 3, 2, 0), ceil: true },
+      l.conv2d('a', 'pool', 12),
+      { op: 'channel_slice', name: 'left', inputs: ['a'], first: 0, out: 4 },
+      { op: 'channel_slice', name: 'right', inputs: ['a'], first: 4, out: 8 },
+      { ...l.skUnit('sk', 'right', 6, l.dilatedBranches(2, 2), 4), splitInput: true },
+      l.relu('act', 'sk'),
+      { op: 'concat', name: 'both', inputs: ['left', 'act'] },
+      { op: 'channel_shuffle', name: 'mixed', inputs: ['both'], groups: 2 },
+      l.conv2d('b', 'mixed', 10, { kernel: 3, padding: 1, groups: 5 }),
+      l.globalAvgPool('mean', 'b'),
+      l.linear('fc', 'mean', 5),
+    ]
   }
   function readTwice(): Layer[] {
     const norms = [l.batchNorm('n', 'c'), l.batchNorm('m', 'n')]
@@ -131,7 +147,7 @@ describe('ONNX export', function () {
 
   it('of every network is a graph in order: each value is written once, before it is read', async () => {
     for (const name of listModels()) {
-      await shortened(name).exportOnnx(path())
+      await shortened(name, { midWidth: 64, outWidth: 64 }).exportOnnx(path())
       const file = readOnnx(path())
       const known = new Set(['input', ...file.tensors.keys()])
       expect(known.size, name).to.equal(file.tensors.size + 1)
@@ -174,6 +190,24 @@ describe('ONNX export', function () {
 
   describe('in ONNX Runtime (SKNET_ONNXRUNTIME)', () => {
     const runtime = onnxRuntime()
+
+    it('own layers: our logits at a free size', async function () {
+      if (runtime === null) return this.skip()
+      for (const model of [own(shuffled(), 5, 14), own(mixedNetwork(5), 5)]) {
+        await model.exportOnnx(path(), { size: 'dynamic' })
+        const session = await runtime.InferenceSession.create(path())
+        for (const [n, height, width] of [
+          [1, 14, 16],
+          [3, 17, 12],
+        ] as const) {
+          const { nhwc, nchw } = images(n, height, width)
+          const { logits: theirs } = await session.run({ input: new runtime.Tensor('float32', nchw, [n, 3, height, width]) })
+          assertClose(`${height}x${width}`, theirs!.data, (await model.forward(nhwc, { shape: [n, height, width, 3] })).logits, 1e-5)
+        }
+        model.dispose()
+      }
+    })
+
     for (const name of listModels()) {
       const imagenet = createModel(name).spec.input.size > 64
       const [height, width] = imagenet ? [96, 64] : [32, 32]

@@ -128,7 +128,7 @@ for (const [theirs, arch] of Object.entries(networks)) {
   if (args.only !== undefined && args.only !== theirs) continue
   const row = await compare(theirs, arch)
   rows.push(row)
-  console.log(JSON.stringify(row))
+  process.stdout.write(`${JSON.stringify(row)}\n`)
 }
 const git = (...argv: string[]) => execFileSync('git', argv, { encoding: 'utf8' }).trim()
 const report = { commit: git('rev-parse', 'HEAD'), date: new Date().toISOString().slice(0, 10), cpu: cpus()[0]!.model, limit: LIMIT, rows }

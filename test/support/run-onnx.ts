@@ -104,6 +104,16 @@ const operators: Record<string, Operator> = {
     const data = Array.from({ length: n! }, (_, i) => inputs.flatMap((x) => Array.from(image(x, i)))).flat()
     return [{ dims: [n!, inputs.reduce((sum, x) => sum + x.dims[1]!, 0), ...rest], data: Float64Array.from(data) }]
   },
+  Slice: ([x, starts, ends, axes]) => {
+    if (axes!.data[0] !== 1) throw new Error('Slice: axis')
+    const [start, end] = [starts!.data[0]!, ends!.data[0]!]
+    return [
+      taken(
+        x!,
+        Array.from({ length: end - start }, (_, i) => start + i),
+      ),
+    ]
+  },
   Gather: ([x, indices], { attributes }) => {
     if (attributes.axis !== 1) throw new Error('Gather: axis')
     return [taken(x!, Array.from(indices!.data))]

@@ -5,7 +5,7 @@ import { replaceFile } from '../../checkpoint/files.js'
 import { SknetError } from '../../errors.js'
 import { packageVersion } from '../../version.js'
 import type { Preprocessing } from '../preprocessing.js'
-import { inferShapes } from '../shapes.js'
+import { inferShapes, inputShape } from '../shapes.js'
 import type { InputSize } from '../shapes.js'
 import { INPUT } from '../spec.js'
 import type { BatchNormLayer, ModelSpec } from '../spec.js'
@@ -110,7 +110,16 @@ async function translate(spec: ModelSpec, weights: ReadonlyMap<string, Float32Ar
   const shapes = new Map(tensorInfos(spec).map(({ name, shape }) => [name, shape]))
   const folded = fold ? foldable(spec) : new Map<string, BatchNormLayer>()
   const inside = new Map([...folded].map(([conv, norm]) => [norm.name, conv]))
-  const translation: Translation = { graph, weights, fold, folded, shapeOf: (name) => shapes.get(name)! }
+  const { channels, size } = spec.input
+  const activations = inferShapes(spec)
+  const translation: Translation = {
+    graph,
+    weights,
+    fold,
+    folded,
+    shapeOf: (name) => shapes.get(name)!,
+    channelsOf: (layer) => inputShape(layer, activations, [size, size, channels])[2],
+  }
   const outputs = new Map([[INPUT, 'input']])
   const last = spec.layers.at(-1)!
   for (const layer of spec.layers) {

@@ -1,8 +1,7 @@
 /**
  * Layers as plain ONNX operators, on NCHW tensors: one function a layer type. Weights keep their names and their layout, which is ONNX's too.
  */
-import { SknetError } from '../../errors.js'
-import type { BatchNormLayer, Conv2dLayer, Layer, LayerOp, LinearLayer, MaxPoolLayer, SkUnitLayer } from '../spec.js'
+import type { BatchNormLayer, ChannelShuffleLayer, Conv2dLayer, Layer, LayerOp, LinearLayer, MaxPoolLayer, SkUnitLayer } from '../spec.js'
 import type { GraphDraft } from './graph.js'
 
 export interface Translation {
@@ -12,25 +11,18 @@ export interface Translation {
   fold: boolean
   /** Shape of a weight by its name. */
   shapeOf: (tensor: string) => readonly number[]
+  /** Channels of a layer's first input. */
+  channelsOf: (layer: Layer) => number
   /** The batch norm that goes into a convolution, by the convolution's name; none unless `fold`. */
   folded: ReadonlyMap<string, BatchNormLayer>
 }
 
 type Translate<L extends Layer> = (t: Translation, layer: L, inputs: string[]) => string
-type Table = { [O in LayerOp]?: Translate<Extract<Layer, { op: O }>> }
+type Table = { [O in LayerOp]: Translate<Extract<Layer, { op: O }>> }
 
-/** Adds a layer's nodes; returns the name of its output. Throws ERR_SKNET_MODEL for a layer that has no translation. */
+/** Adds a layer's nodes; returns the name of its output. */
 export function translateLayer(t: Translation, layer: Layer, inputs: string[]): string {
-  const translate = table[layer.op] as Translate<Layer> | undefined
-  if (translate === undefined) {
-    const expected = `one of ${Object.keys(table).join(', ')}`
-    throw new SknetError('ERR_SKNET_MODEL', `Layer ${layer.name}: ${layer.op} cannot be exported to ONNX; expected ${expected}`, {
-      tensor: layer.name,
-      got: layer.op,
-      expected,
-    })
-  }
-  return translate(t, layer, inputs)
+  return (table[layer.op] as Translate<Layer>)(t, layer, inputs)
 }
 
 const table: Table = {
@@ -45,6 +37,12 @@ const table: Table = {
   channel_scale: ({ graph }, { name }, inputs) => graph.node('Mul', name, inputs),
   global_avg_pool: ({ graph }, { name }, inputs) => graph.node('GlobalAveragePool', name, inputs),
   max_pool: maxPool,
+  concat: ({ graph }, { name }, inputs) => graph.node('Concat', name, inputs, { axis: 1 }),
+  channel_slice: ({ graph }, { name, first, out }, [x]) => {
+    const bounds = [[first], [first + out], [1]].map((list) => graph.integers(list))
+    return graph.node('Slice', name, [x!, ...bounds])
+  },
+  channel_shuffle: channelShuffle,
   linear,
   sk_unit: skUnit,
 }
@@ -114,12 +112,22 @@ function batchNorm({ graph, weights }: Translation, tensors: string, x: string, 
   return graph.node('BatchNormalization', name, [x, ...inputs], { epsilon: { float: eps } })
 }
 
-function maxPool({ graph }: Translation, { name, kernel, stride, padding }: MaxPoolLayer, inputs: string[]): string {
+function maxPool({ graph }: Translation, { name, kernel, stride, padding, ceil }: MaxPoolLayer, inputs: string[]): string {
   return graph.node('MaxPool', name, inputs, {
+    ...(ceil === true ? { ceil_mode: 1 } : {}),
     kernel_shape: [kernel, kernel],
     strides: [stride, stride],
     pads: [padding, padding, padding, padding],
   })
+}
+
+/** Channel j g + i comes from i c / g + j. A choice of channels, so that it needs no sizes, which may be free. */
+function channelShuffle({ graph, channelsOf }: Translation, layer: ChannelShuffleLayer, [x]: string[]): string {
+  const { name, groups } = layer
+  const channels = channelsOf(layer)
+  const run = channels / groups
+  const from = Array.from({ length: channels }, (_, k) => (k % groups) * run + Math.floor(k / groups))
+  return graph.node('Gather', name, [x!, graph.integers(from)], { axis: 1 })
 }
 
 /** [n, c, 1, 1] -> [n, out]: the same as a 1x1 convolution, but as the matrix product that runtimes know best. */
@@ -141,11 +149,17 @@ function skUnit(t: Translation, layer: SkUnitLayer, [x]: string[]): string {
   const { graph } = t
   const { name, out, stride, eps } = layer
   const count = layer.branches.length
+  const sources = branchInputs(t, layer, x!)
   const branches = layer.branches.map(({ kernel, dilation, groups }, m) => {
     const path = `${name}.paths.${m}`
     const padding = (dilation * (kernel - 1)) / 2
     const window = { kernel, stride, padding, dilation, groups }
-    const y = convolution(t, `${path}.bn`, x!, { ...window, weight: `${path}.conv`, bias: false, norm: { name: `${path}.bn`, eps } })
+    const y = convolution(t, `${path}.bn`, sources[m]!, {
+      ...window,
+      weight: `${path}.conv`,
+      bias: false,
+      norm: { name: `${path}.bn`, eps },
+    })
     return graph.node('Relu', `${path}/act`, [y])
   })
   if (layer.attention === null) return graph.node('Sum', name, branches)
@@ -166,4 +180,14 @@ function skUnit(t: Translation, layer: SkUnitLayer, [x]: string[]): string {
     return graph.node('Mul', `${name}.paths.${m}/weighted`, [branch, share])
   })
   return graph.node('Sum', name, weighted)
+}
+
+/** What each branch reads: the input, or its share of the channels. */
+function branchInputs({ graph, channelsOf }: Translation, layer: SkUnitLayer, x: string): string[] {
+  const { name, branches, splitInput } = layer
+  if (splitInput !== true) return branches.map(() => x)
+  const shares = branches.map((_, m) => `${name}.paths.${m}/input`)
+  const size = channelsOf(layer) / branches.length
+  graph.node('Split', `${name}/split`, [x, graph.integers(branches.map(() => size))], { axis: 1 }, shares)
+  return shares
 }
