@@ -1,6 +1,6 @@
 /**
  * How other libraries call the layers of the same networks. A rule pairs our name of a layer with theirs; {s} stands for a stage from 1, {u}
- * for a block from 0, {k} for a number, and {s+1} for the number after it. What follows a layer's name (`.weight`, `.running_mean`) is the same
+ * for a block from 0, {k} and {m} for numbers, and {s+1} for the number after it. What follows a layer's name (`.weight`, `.running_mean`) is the same
  * everywhere. timm's names are our own.
  */
 
@@ -13,10 +13,14 @@ export interface NameScheme {
   rules: readonly (readonly [own: string, foreign: string])[] | null
 }
 
-/** ResNeXt only; where torchvision and timm have the same network they have the same names. */
+/** ResNeXt and ShuffleNetV2: where torchvision has a network, its names are ours. */
 const torchvision: NameScheme = {
   style: 'torchvision',
-  rules: ['conv1', 'bn1', 'layer{s}.{u}.conv{k}', 'layer{s}.{u}.bn{k}', 'layer{s}.{u}.downsample.{k}', 'fc'].map((name) => [name, name]),
+  rules: [
+    ...['conv1', 'bn1', 'layer{s}.{u}.conv{k}', 'layer{s}.{u}.bn{k}', 'layer{s}.{u}.downsample.{k}'],
+    ...['conv{k}.{u}', 'stage{s}.{u}.branch{k}.{m}'],
+    'fc',
+  ].map((name) => [name, name]),
 }
 
 /** SKNet, ResNeXt and SE-ResNeXt of osmr/pytorchcv (imgclsmob): its files sknet.py, resnext.py and seresnext.py. */

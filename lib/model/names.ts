@@ -1,7 +1,7 @@
 /** Finds out whose names a file's tensors have, and translates names both ways. */
 import { nameSchemes } from './name-schemes.js'
 import type { NameScheme, NameStyle } from './name-schemes.js'
-import type { ModelSpec } from './spec.js'
+import type { Layer, ModelSpec } from './spec.js'
 import { tensorInfos } from './tensors.js'
 
 /** What wrapping a model (DataParallel, torch.compile) puts before every name. */
@@ -49,6 +49,7 @@ function commonPrefix(names: ReadonlySet<string>): string {
 }
 
 function translated(spec: ModelSpec, { rules }: NameScheme): Map<string, string> | null {
+  if (rules !== null && !spec.layers.every(isCommon)) return null
   const names = new Map<string, string>()
   const patterns = rules?.map(([own, foreign]) => ({ own: patternOf(own), foreign }))
   for (const { name } of tensorInfos(spec)) {
@@ -58,6 +59,12 @@ function translated(spec: ModelSpec, { rules }: NameScheme): Map<string, string>
     names.set(name, layer + name.slice(at))
   }
   return names
+}
+
+/** Other libraries have the paper's SK units only: 3x3 kernels of growing dilation that all read the whole input. */
+function isCommon(layer: Layer): boolean {
+  if (layer.op !== 'sk_unit') return true
+  return layer.splitInput !== true && layer.branches.every(({ kernel, dilation }, m) => kernel === 3 && dilation === m + 1)
 }
 
 function translate(layer: string, patterns: readonly { own: RegExp; foreign: string }[]): string | null {

@@ -45,6 +45,7 @@ describe('names of other libraries', () => {
     ['sknet50', 'caffe', 'fc.bias', 'classifier.bias'],
     ['seresnext50_32x4d', 'caffe', 'layer1.0.bn1.bias', 'conv2_1_1x1_reduce/bn.bias'],
     ['seresnext50_32x4d', 'caffe', 'layer1.0.se.fc1.weight', 'conv2_1_1x1_down.weight'],
+    ['shufflenetv2_x1_0', 'torchvision', 'stage2.0.branch1.3.weight', 'stage2.0.branch1.3.weight'],
     ['resnext50_32x4d', 'torchvision', 'layer3.0.downsample.1.running_mean', 'layer3.0.downsample.1.running_mean'],
   ]
   for (const [model, style, own, foreign] of samples) {
@@ -76,6 +77,10 @@ describe('names of other libraries', () => {
     const has = (model: string) => nameStyles.filter((style) => namesInStyle(createModel(model).spec, style) !== null)
     expect(has('sknet50')).to.include.members(['timm', 'pytorchcv']).and.not.include('torchvision')
     expect(has('resnext50_32x4d')).to.include.members(['timm', 'torchvision', 'pytorchcv'])
+    expect(has('shufflenetv2_x0_5')).to.deep.equal(['timm', 'torchvision'])
+    for (const other of ['skresnet18', 'skresnet50', 'sknet50_5x5g64', 'se_shufflenetv2_x0_5', 'sk_mobilenet_v1']) {
+      expect(has(other), other).to.deep.equal(['timm'])
+    }
     expect(has('seresnext50_32x4d')).to.include.members(['timm', 'pytorchcv']).and.not.include('torchvision')
   })
 })

@@ -28,15 +28,18 @@ function own(layers: Layer[], classes: number, size = 16): Model {
   return filled(defineModel({ format: 'sknet-model-1', arch: 'own', classes, input: { channels: 3, size }, layers }))
 }
 
-/** A network of fewer blocks, where it takes that: every kind of layer is still there. */
+/** A network of fewer blocks (and narrower), where it takes that: every kind of layer is still there. */
 function shortened(name: string, widths: { midWidth?: number; outWidth?: number } = {}): Model {
   const imagenet = createModel(name).spec.input.size > 64
-  try {
-    return createModel(name, { blocks: imagenet ? [1, 1, 1, 1] : [1, 1], seed: 1, ...widths })
-  } catch (error) {
-    if (!(error instanceof SknetError) || error.option !== 'blocks') throw error
-    return createModel(name, { seed: 1 })
+  const blocks = imagenet ? [1, 1, 1, 1] : [1, 1]
+  for (const options of [{ blocks, ...widths }, { blocks }]) {
+    try {
+      return createModel(name, { seed: 1, ...options })
+    } catch (error) {
+      if (!(error instanceof SknetError)) throw error
+    }
   }
+  return createModel(name, { seed: 1 })
 }
 
 /** The same images as NHWC for us and NCHW for ONNX. */

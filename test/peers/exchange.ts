@@ -24,9 +24,13 @@ const LIMIT = 1e-5
 /** Their name -> ours. */
 const networks: Record<string, string> = {
   skresnext50_32x4d: 'sknet50',
+  skresnet18: 'skresnet18',
+  skresnet34: 'skresnet34',
+  skresnet50: 'skresnet50',
   resnext50_32x4d: 'resnext50_32x4d',
   seresnext50_32x4d: 'seresnext50_32x4d',
   tv_resnext50_32x4d: 'resnext50_32x4d',
+  tv_shufflenet_v2_x0_5: 'shufflenetv2_x0_5',
 }
 
 const { values: args } = parseArgs({
