@@ -89,6 +89,30 @@ export const bottleneckCases: LayerCase[] = [
     [...block('one', 'input', 16, 16, realKernels('one', 16), null), ...block('two', 'one', 16, 16, realKernels('two', 16), null)],
   ),
   fragment(
+    'an SK unit whose branches share the input, and one behind it',
+    [3, 6, 5, 16],
+    [
+      ...convNormRelu('a', 'input', 12),
+      l.skUnit('b', 'a.relu', 16, l.dilatedBranches(2, 1), null, 2, true),
+      l.skUnit('c', 'b', 8, l.dilatedBranches(2, 2), null, 1, true),
+    ],
+  ),
+  fragment(
+    'shuffle units, the second on what the first gives',
+    [3, 6, 5, 24],
+    ['one', 'two'].flatMap((name, i) => {
+      const from = i === 0 ? 'input' : 'one'
+      return [
+        l.channelSlice(`${name}.kept`, from, 0, 12),
+        l.channelSlice(`${name}.worked`, from, 12, 12),
+        ...convNormRelu(`${name}.a`, `${name}.worked`, 12),
+        ...convNormRelu(`${name}.b`, `${name}.a.relu`, 12, { kernel: 3, padding: 1, groups: 12 }),
+        l.concat(`${name}.both`, `${name}.kept`, `${name}.b.relu`),
+        l.channelShuffle(name, `${name}.both`, 2),
+      ]
+    }),
+  ),
+  fragment(
     'strided grouped bottlenecks',
     [2, 6, 5, 8],
     [
