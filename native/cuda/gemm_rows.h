@@ -1,0 +1,173 @@
+// A convolution, or its transpose, as a matrix product: rows are pixels, columns the channels that are written, summed over the taps and
+// channels that are read. A block makes 128 rows by kCols columns, three steps under way at a time. What goes with it, batch norms read
+// through, statistics, gates, additions, happens while the numbers pass by (row_source.h, row_epilogue.h).
+#pragma once
+
+#include "cuda/conv_axis.h"
+#include "cuda/launch.h"
+#include "cuda/multiply.h"
+#include "cuda/row_epilogue.h"
+#include "cuda/row_source.h"
+
+namespace sknet::cuda {
+
+constexpr int kStages = 3;
+
+template <class Source>
+inline constexpr int kRowTileBytes = kTileRows * kPitch * Source::kTiles;
+
+template <class Source, int kCols>
+constexpr int gemm_rows_shared() {
+  const int stages = kStages * (kRowTileBytes<Source> + kCols * kPitch);
+  const int slice = kSliceRows * slice_pitch(kCols) * static_cast<int>(sizeof(float));
+  return stages > slice ? stages : slice;
+}
+
+// Steps that one tap takes in the summed dimension; packed weights are [column][tap][depth][kStep], zeros where there are no channels.
+template <class Elem>
+constexpr int depth_of(int channels) {
+  return ceil_div(channels, kStep<Elem>);
+}
+
+// Element of the output where a row's channels begin.
+__device__ __forceinline__ int64_t row_target(const ConvRows& g, int phase, int row) {
+  if (g.phases == 1) return static_cast<int64_t>(row) * g.out_channels;
+  const ConvAxis& h = g.h[phase / g.phases];
+  const ConvAxis& w = g.w[phase % g.phases];
+  const int image = g.by_image[phase].quotient(row), pixel = row - image * h.rows * w.rows;
+  const int a = g.by_w[phase % g.phases].quotient(pixel), b = pixel - a * w.rows;
+  const int64_t line = static_cast<int64_t>(image) * g.out_h + a * h.out_step + h.out_base;
+  return (line * g.out_w + b * w.out_step + w.out_base) * g.out_channels;
+}
+
+template <class Source, class Epilogue, int kCols>
+__global__ void __launch_bounds__(kLanes, 2)
+    gemm_rows(ConvRows g, Source source, const typename Source::Type* weight, int depth, int tiles, Epilogue epilogue) {
+  using Elem = typename Source::Type;
+  constexpr int kColTile = kCols * kPitch, kStage = kRowTileBytes<Source> + kColTile, kHalfTile = kTileRows * kPitch;
+  SIMT_DYN_SHARED(char, shared);
+  const int t = static_cast<int>(threadIdx.x), phase = static_cast<int>(blockIdx.y);
+  const int col_tiles = ceil_div(g.out_channels, kCols), tile = static_cast<int>(blockIdx.x) / col_tiles;
+  const int row0 = tile * kTileRows, col0 = (static_cast<int>(blockIdx.x) - tile * col_tiles) * kCols;
+  const ConvAxis h = g.h[phase / g.phases], w = g.w[phase % g.phases];
+  const int rows = g.images * h.rows * w.rows;
+
+  const int my_row = t / 4, my_chunk = t % 4, steps = h.taps * w.taps * depth;
+  LaneRow mine[2];
+#pragma unroll
+  for (int i = 0; i < 2; ++i) mine[i] = lane_row(g, phase, row0 + my_row + i * 64, rows);
+  const int taps = g.kernel * g.kernel;
+  const int weights_at = (col0 + my_row) * taps * depth * kStep<Elem>;
+
+  // Of the step that is brought next: tap, and the chunk's channel; of the step that arrives next: the latter.
+  int tap_h = 0, tap_w = 0, next_c = my_chunk * kChunk<Elem>, arriving_c = next_c, issued = 0;
+  unsigned inside = 0;  // two bits a step, the latest lowest
+  const auto issue = [&](int stage) {
+    inside <<= 2;
+    if (issued < steps) {
+      char* to = shared + stage * kStage + my_row * kPitch + my_chunk * 16;
+      if constexpr (Source::kGathers) {
+        source.gather(g.source_h, g.source_w, mine, next_c, to, 64 * kPitch);
+      } else {
+        const int dh = tap_h * h.reach, dw = tap_w * w.reach;
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          const bool in = static_cast<unsigned>(mine[i].h + dh) < static_cast<unsigned>(g.source_h) &&
+                          static_cast<unsigned>(mine[i].w + dw) < static_cast<unsigned>(g.source_w) && next_c < g.source_channels;
+          source.issue(to + i * 64 * kPitch, kHalfTile,
+                       static_cast<int64_t>(mine[i].pixel + dh * g.source_w + dw) * g.source_channels + next_c, in);
+          inside |= static_cast<unsigned>(in) << i;
+        }
+      }
+      const int tap = (h.first_tap + tap_h * h.tap_step) * g.kernel + w.first_tap + tap_w * w.tap_step;
+      const int at = weights_at + tap * depth * kStep<Elem> + next_c;
+#pragma unroll
+      for (int i = 0; i < kCols / 64; ++i) {
+        const bool in = col0 + my_row + i * 64 < g.out_channels;
+        cp_async16(to + kRowTileBytes<Source> + i * 64 * kPitch, weight + (in ? at + i * 64 * taps * depth * kStep<Elem> : 0), in);
+      }
+      ++issued;
+      next_c += kStep<Elem>;
+      if (next_c >= depth * kStep<Elem>) {
+        next_c = my_chunk * kChunk<Elem>;
+        if (++tap_w == w.taps) {
+          tap_w = 0;
+          ++tap_h;
+        }
+      }
+    }
+    cp_async_commit();
+  };
+
+  Multiply<Elem, kCols> product;
+  issue(0);
+  issue(1);
+  int stage = 0;
+  for (int step = 0; step < steps; ++step) {
+    cp_async_wait<kStages - 2>();
+    const char* at = shared + stage * kStage;
+    if constexpr (Source::kReads) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        char* chunk = shared + stage * kStage + (my_row + i * 64) * kPitch + my_chunk * 16;
+        if (inside >> (2 + i) & 1) source.arrive(chunk, kHalfTile, arriving_c);
+      }
+      arriving_c += kStep<Elem>;
+      if (arriving_c >= depth * kStep<Elem>) arriving_c = my_chunk * kChunk<Elem>;
+    }
+    __syncthreads();
+    issue(stage == 0 ? 2 : stage - 1);
+    product.along(at, at + kRowTileBytes<Source>);
+    stage = stage == 2 ? 0 : stage + 1;
+  }
+  cp_async_wait<0>();
+
+  constexpr int kColChunks = kCols / kChunk<Elem>, kGroups = kLanes / kColChunks, kSlicePitch = slice_pitch(kCols);
+  float* slice = reinterpret_cast<float*>(shared);
+  const int group = t / kColChunks, col = t % kColChunks * kChunk<Elem>, c = col0 + col;
+  const bool wanted = c < g.out_channels;
+  typename Epilogue::State state;
+  if (wanted) epilogue.begin(state, c);
+#pragma unroll
+  for (int s = 0; s < kSlices; ++s) {
+    __syncthreads();
+    product.slice(s, [&](int row, int at, float a, float b) { *reinterpret_cast<float2*>(slice + row * kSlicePitch + at) = float2{a, b}; });
+    __syncthreads();
+    if (s == 0 && wanted) epilogue.first(state, slice + col);
+    for (int r = wanted ? group : kSliceRows; r < kSliceRows; r += kGroups) {
+      const int row = row0 + product.slice_row(s, r);
+      if (row >= rows) continue;
+      float v[kChunk<Elem>];
+#pragma unroll
+      for (int q = 0; q < kChunk<Elem>; q += 4) {
+        const float4 four = *reinterpret_cast<const float4*>(slice + r * kSlicePitch + col + q);
+        v[q] = four.x;
+        v[q + 1] = four.y;
+        v[q + 2] = four.z;
+        v[q + 3] = four.w;
+      }
+      epilogue.row(state, row_target(g, phase, row) + c, v);
+    }
+  }
+  if constexpr (Epilogue::kSums) {
+    __syncthreads();
+#pragma unroll
+    for (int q = 0; q < kChunk<Elem>; ++q) {
+      slice[group * 2 * kCols + col + q] = wanted ? state.sum[q] : 0;
+      slice[(group * 2 + 1) * kCols + col + q] = wanted ? state.dot[q] : 0;
+      if (group == 0) slice[kGroups * 2 * kCols + col + q] = wanted ? state.pivot[q] : 0;
+    }
+    __syncthreads();
+    if (t < kCols && col0 + t < g.out_channels) {
+      float sum = 0, dot = 0;
+      for (int i = 0; i < kGroups; ++i) {
+        sum += slice[i * 2 * kCols + t];
+        dot += slice[(i * 2 + 1) * kCols + t];
+      }
+      const int pixels = rows - row0 < kTileRows ? rows - row0 : kTileRows;
+      epilogue.finish(phase * tiles + tile, col0 + t, sum, dot, slice[kGroups * 2 * kCols + t], pixels > 0 ? pixels : 0);
+    }
+  }
+}
+
+}  // namespace sknet::cuda
