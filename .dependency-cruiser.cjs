@@ -1,6 +1,6 @@
 'use strict'
 // Who may import whom in lib/:
-//   cli -> train -> {model, data, optim, checkpoint, dist, analysis} -> native.ts -> binding.d.ts
+//   cli -> train -> {model, data, optim, checkpoint, dist, analysis} -> device.ts -> native.ts -> binding.d.ts
 // Among the middle rooms only model may look sideways, at data and checkpoint. errors.ts, check.ts and version.ts are open to all.
 
 const rooms = ['model', 'data', 'optim', 'checkpoint', 'dist', 'analysis']
@@ -40,17 +40,18 @@ module.exports = {
       mayOnlyImport(
         `room-${room}`,
         `^lib/${room}/`,
-        [`^lib/${room}/`, '^lib/native\\.ts$', ...(sideways[room] ?? []).map((other) => `^lib/${other}/`)],
+        [`^lib/${room}/`, '^lib/(native|device)\\.ts$', ...(sideways[room] ?? []).map((other) => `^lib/${other}/`)],
         'Middle rooms know native.ts, errors.ts, check.ts and themselves; model also knows data and checkpoint.',
       ),
     ),
     mayOnlyImport(
       'room-train',
       '^lib/train/',
-      ['^lib/train/', `^lib/(${rooms.join('|')})/`, '^lib/native\\.ts$'],
+      ['^lib/train/', `^lib/(${rooms.join('|')})/`, '^lib/(native|device)\\.ts$'],
       'The loop uses the middle rooms, never the command line.',
     ),
     mayOnlyImport('native', '^lib/native\\.ts$', ['^binding\\.d\\.ts$'], 'native.ts loads the addon and knows its types, nothing else.'),
+    mayOnlyImport('device', '^lib/device\\.ts$', ['^lib/native\\.ts$'], 'device.ts asks native.ts what there is.'),
     mayOnlyImport('errors', '^lib/errors\\.ts$', [], 'errors.ts stands at the bottom.'),
     mayOnlyImport('check', '^lib/check\\.ts$', [], 'check.ts knows errors.ts only.'),
     {

@@ -23,6 +23,27 @@ export interface CpuInfo {
   isaInUse: Isa
 }
 
+/** A shared library beside the addon that runs plans on devices of its kind, and what it finds. */
+export interface PluginReport {
+  name: 'cuda' | 'cuda-emulated'
+  path: string
+  /** Why no plan can run there; null: some device may. */
+  reason: string | null
+  /** CUDA versions such as '13.0': what the driver knows, what the plugin was built with. */
+  driver: string | null
+  runtime: string | null
+  devices: {
+    index: number
+    name: string
+    /** Compute capability, such as '9.0'. */
+    capability: string
+    processors: number
+    bytes: number
+    /** Why plans cannot run on it; null: they can. */
+    reason: string | null
+  }[]
+}
+
 // ---------------------------------------------------------------------------------------------- plan
 
 export interface PlanOptions {
@@ -35,6 +56,9 @@ export interface PlanOptions {
   /** Shards a step; a step's batch is shardSize * shards. 1 unless mode is train. */
   shards: number
   threads: number
+  /** cpu (default), cuda, cuda:N or cuda-emulated. */
+  device?: string
+  /** Of the CPU. */
   isa?: Isa
   /** Default fp32. */
   precision?: Precision
@@ -130,6 +154,8 @@ export interface EvalTotals {
 
 export declare class Plan {
   constructor(options: PlanOptions)
+  /** As it was asked for. */
+  device(): string
   tensors(): TensorInfo[]
   steps(): PlanStep[]
   memory(): MemoryReport
@@ -339,6 +365,8 @@ export interface DecodeOptions {
 export interface Binding {
   readonly version: string
   cpuInfo(): CpuInfo
+  /** Loads the plugin if it is there. */
+  plugin(name: PluginReport['name']): PluginReport
   /** Fills `out` with Philox normal numbers of mean 0; the same (seed, stream) gives the same numbers on every machine. */
   randomNormal(out: Float32Array, options: { seed: number; stream: string; std: number }): void
   decodeImage(data: Uint8Array, options: DecodeOptions): Promise<DecodedImage>

@@ -13,9 +13,12 @@ const portable = path.join(root, 'build', 'portable')
 const release = path.join(root, 'build', 'Release')
 const cmakeJs = path.join(path.dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js')
 
+// Every architecture that plans run on, the last one as PTX too, for those to come.
+const architectures = '80-real;86-real;89-real;90-real;100-real;120'
+const options = ['--CDSKNET_PORTABLE=ON', '--CDSKNET_CUDA_EMULATED=OFF', `--CDSKNET_CUDA_ARCHITECTURES=${architectures}`]
 const built = spawnSync(
   process.execPath,
-  [cmakeJs, 'compile', '--out', portable, '--CDSKNET_PORTABLE=ON', '--parallel', String(os.availableParallelism())],
+  [cmakeJs, 'compile', '--out', portable, ...options, '--parallel', String(os.availableParallelism())],
   { cwd: root, stdio: 'inherit' },
 )
 if (built.status !== 0) process.exit(built.status ?? 1)

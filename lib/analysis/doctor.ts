@@ -1,7 +1,7 @@
 /** What this machine offers and what the package found on it: the first thing to look at when something does not work. */
 import { freemem, release, totalmem } from 'node:os'
 import { SknetError } from '../errors.js'
-import { native, type CpuInfo } from '../native.js'
+import { native, type CpuInfo, type PluginReport } from '../native.js'
 import { packageVersion } from '../version.js'
 
 export interface DoctorReport {
@@ -15,12 +15,29 @@ export interface DoctorReport {
   cpu: CpuInfo | null
   /** Bytes. `available` is what this process can still get, within its container's limit. */
   memory: { total: number; free: number; available: number; limit: number | null }
-  devices: { name: string; available: boolean; reason: string | null }[]
+  devices: DeviceReport[]
   /** Environment variables that change what the package does. */
   environment: Record<string, string>
 }
 
-const VARIABLES = ['SKNET_ISA', 'NO_COLOR', 'NODE_OPTIONS', 'PREBUILDS_ONLY']
+export interface DeviceReport {
+  name: string
+  available: boolean
+  /** Why not; null where it is. */
+  reason: string | null
+  /** What it is: model, memory, versions; null for the CPU, and where there is nothing to tell. */
+  about: string | null
+}
+
+const VARIABLES = [
+  'SKNET_ISA',
+  'SKNET_PLUGIN_DIR',
+  'SKNET_CUDA_GRAPHS',
+  'CUDA_VISIBLE_DEVICES',
+  'NO_COLOR',
+  'NODE_OPTIONS',
+  'PREBUILDS_ONLY',
+]
 
 /** Never throws for what it finds; a missing addon is part of the report. */
 export function doctor(): DoctorReport {
@@ -33,10 +50,7 @@ export function doctor(): DoctorReport {
     addon,
     cpu,
     memory: { total: totalmem(), free: freemem(), available: process.availableMemory(), limit: memoryLimit() },
-    devices: [
-      { name: 'cpu', available: addon.loaded, reason: addon.error },
-      { name: 'cuda', available: false, reason: 'this build has no CUDA backend' },
-    ],
+    devices: [{ name: 'cpu', available: addon.loaded, reason: addon.error, about: null }, ...(addon.loaded ? cudaDevices() : [])],
     environment: Object.fromEntries(VARIABLES.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
   }
 }
@@ -53,6 +67,24 @@ function inspectAddon(): Pick<DoctorReport, 'addon' | 'cpu'> {
         : error.message
     return { addon: { loaded: false, version: null, error: message }, cpu: null }
   }
+}
+
+/** One entry a device; where there is none, one that says why. The emulated device is told of where its plugin was built. */
+function cudaDevices(): DeviceReport[] {
+  const real = native().plugin('cuda')
+  const emulated = native().plugin('cuda-emulated')
+  return [...devicesOf(real), ...(emulated.driver === null ? [] : devicesOf(emulated))]
+}
+
+function devicesOf({ name, reason, driver, runtime, devices }: PluginReport): DeviceReport[] {
+  const versions = `driver for CUDA ${driver ?? '(none)'}, built with CUDA ${runtime}`
+  if (reason !== null) return [{ name, available: false, reason, about: runtime === null ? null : versions }]
+  return devices.map((device) => ({
+    name: name === 'cuda' ? `cuda:${device.index}` : name,
+    available: device.reason === null,
+    reason: device.reason,
+    about: `${device.name}, compute capability ${device.capability}, ${device.processors} processors, ${Math.round(device.bytes / 2 ** 20)} MiB; ${versions}`,
+  }))
 }
 
 /** null on systems with another C library. */

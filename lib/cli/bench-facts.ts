@@ -18,7 +18,7 @@ export interface BenchFacts {
   secondsMin: number
   peakRssMiB: number
   /** null: no device with memory of its own. */
-  peakDeviceMiB: null
+  peakDeviceMiB: number | null
   /** Floating-point operations of the plan's steps (a multiply-accumulate is two) a second; null where there is no plan. */
   flopsPerSecond: number | null
   /** What was measured, and what its kind tells besides. */

@@ -1,4 +1,5 @@
 /** `sknet bench --model`: speed and memory of a whole network. */
+import { describeDevice } from '../device.js'
 import { SknetError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import { createModel } from '../model/registry.js'
@@ -28,10 +29,11 @@ export async function benchNetwork(args: Args, repeats: Repeats, output: Output)
   try {
     const seconds = await repeat(step, repeats)
     const secondsMedian = median(seconds)
-    const { mode, batch, size, threads, precision } = shape
+    const { mode, batch, size, threads, device, precision } = shape
     const isa = callNative((binding) => binding.cpuInfo()).isaInUse
     const [imagesPerSecond, flopsPerSecond] = [batch / secondsMedian, total(plan.steps(), 'flops') / secondsMedian]
-    output.say(`${model.spec.arch}, ${mode}, batch ${batch}, ${size} x ${size}, ${threads} threads, ${precision}, ${isa}`)
+    const where = device === 'cpu' ? `${threads} threads, ${precision}, ${isa}` : `${describeDevice(device)}, ${precision}`
+    output.say(`${model.spec.arch}, ${mode}, batch ${batch}, ${size} x ${size}, ${where}`)
     output.say(
       `${imagesPerSecond.toFixed(2)} img/s, ${secondsMedian.toFixed(4)} s a step (median of ${repeats.runs}), ${(flopsPerSecond / 1e9).toFixed(1)} GFLOP/s, ${peakRssMiB().toFixed(0)} MiB`,
     )
@@ -44,7 +46,7 @@ export async function benchNetwork(args: Args, repeats: Repeats, output: Output)
       secondsMedian,
       secondsMin: Math.min(...seconds),
       peakRssMiB: peakRssMiB(),
-      peakDeviceMiB: null,
+      peakDeviceMiB: device === 'cpu' ? null : plan.memory().total / 2 ** 20,
       flopsPerSecond,
     }
   } finally {
@@ -53,16 +55,16 @@ export async function benchNetwork(args: Args, repeats: Repeats, output: Output)
 }
 
 /** The plan of `shape`, its batch one shard, not yet filled with weights. Who gets it disposes it. */
-export function networkPlan(model: Model, { mode, batch, size, threads, precision }: StepShape): Plan {
-  if (mode === 'infer') return inferencePlan(model, size, batch, threads, precision)
-  return trainPlan(model, resolveOptions([checkOptions({ batchSize: batch, shardSize: batch, threads, precision })]), size)
+export function networkPlan(model: Model, { mode, batch, size, threads, device, precision }: StepShape): Plan {
+  if (mode === 'infer') return inferencePlan(model, size, batch, { device, threads }, precision)
+  return trainPlan(model, resolveOptions([checkOptions({ batchSize: batch, shardSize: batch, threads, device, precision })]), size)
 }
 
 /** Throws ERR_SKNET_OOM where the plan does not fit; a step throws ERR_SKNET_DIVERGED for a loss that is no number. */
 export async function networkSteps(model: Model, shape: StepShape): Promise<NetworkSteps> {
   const plan = networkPlan(model, shape)
   try {
-    checkMemory([callNative(() => plan.memory())], shape.batch)
+    checkMemory([plan], shape.batch)
     await writeTensors(plan, 'value', model.weights())
     return { plan, step: stepper(plan, model, shape) }
   } catch (error) {

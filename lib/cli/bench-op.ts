@@ -9,7 +9,7 @@ import { usageError, type Args } from './command.js'
 import { median, peakRssMiB, timePlan, total, type Repeats, type TimedStep } from './measure.js'
 import type { Output } from './output.js'
 import { planTable } from './plan-table.js'
-import { stepShape, type StepShape } from './shared-flags.js'
+import { onCpu, stepShape, type StepShape } from './shared-flags.js'
 
 /** One step of the plan in the result: of one run, the median of the measured ones. */
 export type PlannedStep = Pick<
@@ -25,7 +25,7 @@ export type PlannedStep = Pick<
 export async function benchOp(args: Args, repeats: Repeats, output: Output): Promise<BenchFacts> {
   const op = opName(args.text('op')!)
   const unit = opShape(op, args)
-  const shape = stepShape(args, unit.size)
+  const shape = onCpu(stepShape(args, unit.size), 'bench --op')
   const candidates = candidatesOf(args.list('candidate'))
   const plan = opPlan(opLayers(op, unit), unit, shape, candidates)
   try {
@@ -33,7 +33,7 @@ export async function benchOp(args: Args, repeats: Repeats, output: Output): Pro
       candidates,
       callNative(() => plan.steps()),
     )
-    checkMemory([callNative(() => plan.memory())], shape.batch)
+    checkMemory([plan], shape.batch)
     fillWeights(plan)
     const { steps, inSteps } = await timePlan(plan, runner(plan, unit, shape), repeats)
     const secondsMedian = median(inSteps)

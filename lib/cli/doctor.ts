@@ -27,9 +27,9 @@ export function doctorLines(report: DoctorReport): string[] {
       'memory',
       `${mebibytes(memory.total)}, ${mebibytes(memory.available)} available${memory.limit === null ? '' : `, limit ${mebibytes(memory.limit)}`}`,
     ],
-    ...report.devices.map(({ name, available, reason }): [string, string] => [
+    ...report.devices.map(({ name, available, reason, about }): [string, string] => [
       `device ${name}`,
-      available ? 'available' : `not available: ${reason}`,
+      `${available ? 'available' : `not available: ${reason}`}${about === null ? '' : ` (${about})`}`,
     ]),
     ...Object.entries(report.environment),
   ]

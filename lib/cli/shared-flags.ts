@@ -1,11 +1,12 @@
 /** Flags that several commands take, and how they become values. */
+import { resolveDevice } from '../device.js'
 import type { Precision } from '../native.js'
 import { threadCount } from '../train/plans.js'
 import { usageError, type Args, type Flag } from './command.js'
 import { choice, wholeNumber } from './numbers.js'
 
 export const machineFlags = {
-  device: { kind: 'text', value: 'D', about: 'auto or cpu' },
+  device: { kind: 'text', value: 'D', about: 'auto, cpu, cuda or cuda:N' },
   threads: { kind: 'number', value: 'T', about: 'native threads; default: all' },
 } as const satisfies Record<string, Flag>
 
@@ -31,6 +32,8 @@ export interface StepShape {
   /** Side of the square input in pixels. */
   size: number
   threads: number
+  /** As plans name it. */
+  device: string
   precision: Precision
 }
 
@@ -42,8 +45,15 @@ export function stepShape(args: Args, size: number): StepShape {
     batch: wholeNumber(args, 'batch', 16, { min: mode === 'train' ? 2 : 1, max: 65536 }),
     size: wholeNumber(args, 'size', size, { min: 1, max: 8192 }),
     threads: threadsOf(args),
+    device: resolveDevice(args.text('device') ?? 'cpu'),
     precision: choice(args, 'precision', ['fp32', 'bf16']),
   }
+}
+
+/** Throws for another device than the CPU: only there a plan tells how long each of its steps took. */
+export function onCpu(shape: StepShape, command: string): StepShape {
+  if (shape.device === 'cpu') return shape
+  throw usageError(`${command} times single steps, which only the CPU's plans do`, 'device', { got: shape.device, expected: 'cpu' })
 }
 
 /** --threads, or all that the process may use. */

@@ -25,7 +25,7 @@ export const trainingFlags: Record<string, Flag> = {
   epochs: { kind: 'text', value: 'N', about: 'passes over the training images' },
   batch: { kind: 'text', value: 'N', about: 'images of one step' },
   lr: { kind: 'text', value: 'X', about: 'base learning rate' },
-  device: { kind: 'text', value: 'D', about: 'auto or cpu' },
+  device: { kind: 'text', value: 'D', about: 'auto, cpu, cuda or cuda:N' },
   devices: { kind: 'text', value: 'K', about: '1 in this version' },
   threads: { kind: 'text', value: 'T', about: 'native threads; default: all' },
   precision: { kind: 'text', value: 'P', about: 'fp32 or bf16' },

@@ -9,6 +9,8 @@ export interface ForwardRun {
   images: Float32Array
   /** [n, h, w, c] */
   shape: readonly [number, number, number, number]
+  /** As plans name it. */
+  device: string
   /** Native threads. */
   threads: number
 }
@@ -53,14 +55,14 @@ export class Inference {
     return this.#enqueue(() => Promise.resolve(this.#drop()))
   }
 
-  async #planFor({ shape: [n, height, width, channels], threads }: ForwardRun): Promise<Plan> {
+  async #planFor({ shape: [n, height, width, channels], device, threads }: ForwardRun): Promise<Plan> {
     const shardSize = Math.min(n, LARGEST_PIECE)
-    const key = [height, width, shardSize, threads].join('x')
+    const key = [height, width, shardSize, threads, device].join('x')
     if (this.#cached?.key !== key) {
       this.#drop()
       const { layers } = this.#spec
       const input = { height, width, channels }
-      const plan = callNative((binding) => new binding.Plan({ layers, input, mode: 'infer', shardSize, shards: 1, threads }))
+      const plan = callNative((binding) => new binding.Plan({ layers, input, mode: 'infer', shardSize, shards: 1, threads, device }))
       this.#cached = { key, plan }
     }
     const { plan } = this.#cached

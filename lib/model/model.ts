@@ -1,7 +1,7 @@
 /** A network with its weights: what every other part of the package works on. */
-import { badOption, describe, integer, isObject, knownKeys, list, optional, text } from '../check.js'
-import { SknetError } from '../errors.js'
+import { badOption, integer, isObject, knownKeys, list, optional, text } from '../check.js'
 import type { WeightsFormat } from '../checkpoint/weights-file.js'
+import { resolveDevice } from '../device.js'
 import { callNative } from '../native.js'
 import { countLayers, sumOf } from './count.js'
 import { specOfBlocks } from './define.js'
@@ -53,7 +53,7 @@ export interface LoadReport {
 export interface ForwardOptions {
   /** [images, height, width, channels] of x. */
   shape: readonly [number, number, number, number]
-  /** 'auto' or 'cpu' in this version. */
+  /** auto (default), cpu, cuda, cuda:N */
   device?: string
   /** Native threads; default: all the process may use. */
   threads?: number
@@ -162,7 +162,7 @@ export class Model {
    */
   async forward(x: Float32Array, options: ForwardOptions): Promise<{ logits: Float32Array; shape: [number, number] }> {
     const given = knownKeys('', options, ['shape', 'device', 'threads'])
-    const threads = this.#threads(given.device, given.threads)
+    const where = { device: resolveDevice(given.device), threads: this.#threads(given.threads) }
     const side = (option: string, v: unknown) => integer(option, v, { min: 1, max: 65536 })
     const shape = list('shape', given.shape, side, { min: 4, max: 4 }) as [number, number, number, number]
     const { channels } = this.spec.input
@@ -171,7 +171,7 @@ export class Model {
     if (!(x instanceof Float32Array) || x.length !== length) {
       badOption('x', x instanceof Float32Array ? x.length : x, `a Float32Array of ${length} numbers (${shape.join('x')})`)
     }
-    const logits = await this.#inference.forward({ images: x, shape, threads })
+    const logits = await this.#inference.forward({ images: x, shape, ...where })
     return { logits, shape: [shape[0], this.spec.classes] }
   }
 
@@ -188,10 +188,10 @@ export class Model {
   /** The same pictures' logits, for those who judge themselves. */
   async pictureLogits(images: readonly (string | Uint8Array)[], options: PredictOptions = {}): Promise<PictureLogits[]> {
     const { view } = checkPredictOptions(options, this.spec.classes, this.#preprocessing)
-    const threads = this.#threads(options.device, options.threads)
-    const forward = (x: Float32Array, shape: [number, number, number, number]) => this.#inference.forward({ images: x, shape, threads })
+    const where = { device: resolveDevice(options.device), threads: this.#threads(options.threads) }
+    const forward = (x: Float32Array, shape: [number, number, number, number]) => this.#inference.forward({ images: x, shape, ...where })
     const { classes } = this.spec
-    return pictureLogits({ classes, forward }, images, view, threads)
+    return pictureLogits({ classes, forward }, images, view, where.threads)
   }
 
   /**
@@ -227,8 +227,7 @@ export class Model {
     await this.#inference.dispose()
   }
 
-  #threads(device: unknown, threads: unknown): number {
-    checkDevice(device)
+  #threads(threads: unknown): number {
     const asked = optional(threads, undefined, (v): number | undefined => integer('threads', v, { min: 1, max: 4096 }))
     return asked ?? callNative((binding) => binding.cpuInfo()).threads
   }
@@ -256,13 +255,4 @@ function sizeOf(spec: ModelSpec, options: { size?: InputSize }): InputSize {
   if (typeof size === 'number') return side('size', size)
   const { height, width } = knownKeys('size', size, ['height', 'width'])
   return { height: side('size.height', height), width: side('size.width', width) }
-}
-
-function checkDevice(device: unknown): void {
-  if (device === undefined || device === 'auto' || device === 'cpu') return
-  if (typeof device === 'string' && /^cuda(:\d+|-emulated)?$/.test(device)) {
-    const details = { option: 'device', got: device, expected: 'auto or cpu' }
-    throw new SknetError('ERR_SKNET_DEVICE', `device is ${describe(device)}, but the CUDA backend is not in this build`, details)
-  }
-  badOption('device', device, 'auto, cpu, cuda or cuda:N')
 }

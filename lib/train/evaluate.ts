@@ -2,16 +2,17 @@
 import { badOption, integer, knownKeys, list, oneOf, optional } from '../check.js'
 import { asDataset, type Dataset } from '../data/dataset.js'
 import { openLoader } from '../data/loader.js'
+import { resolveDevice } from '../device.js'
 import { SknetError } from '../errors.js'
 import { asModel, type Model } from '../model/model.js'
-import { awaitNative, callNative, type BadSample, type EvalTotals, type Loader, type Plan } from '../native.js'
+import { awaitNative, type BadSample, type EvalTotals, type Loader, type Plan } from '../native.js'
 import { abortError, cancellable } from './abort.js'
 import { checkLabels } from './check-data.js'
 import { BATCHES_AHEAD, modelView, type EvaluationSetup } from './views.js'
 import { checkMemory, inferencePlan, threadCount, writeTensors } from './plans.js'
 
 export interface EvaluateOptions {
-  /** 'auto' or 'cpu' in this version. */
+  /** auto (default), cpu, cuda, cuda:N */
   device?: string
   /** Images at a time; 64 unless given. It changes memory and speed, not the result. */
   batchSize?: number
@@ -51,9 +52,9 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
   const transform = modelView(model, dataset, checked.view)
   const batchSize = Math.min(checked.batchSize, dataset.size)
   const signal = options.signal ?? new AbortController().signal
-  const plan = inferencePlan(model, transform.height, batchSize, threads)
+  const plan = inferencePlan(model, transform.height, batchSize, { device: checked.device, threads })
   try {
-    checkMemory([callNative(() => plan.memory())], batchSize)
+    checkMemory([plan], batchSize)
     await writeTensors(plan, 'value', model.weights())
     const result = await runEvaluation(plan, evaluationLoader({ dataset, batchSize, transform, threads }), signal)
     if (signal.aborted) throw abortError(signal, null)
@@ -111,8 +112,7 @@ function means(
 
 function checkEvaluateOptions(options: EvaluateOptions) {
   const given = knownKeys('', options, ['device', 'batchSize', 'topk', 'threads', 'resize', 'crop', 'interpolation', 'signal'])
-  const device = optional<unknown>(given.device, 'auto', (v) => v)
-  if (device !== 'auto' && device !== 'cpu') refuseDevice(device)
+  const device = resolveDevice(given.device)
   const topk = optional(given.topk, [1, 5], (v) => list('topk', v, (path, k) => integer(path, k)))
   if (topk.some((k) => k !== 1 && k !== 5)) badOption('topk', topk, 'a list of 1 and 5')
   const resize = optional<number | null>(given.resize, null, (v) => integer('resize', v, { min: 0 }))
@@ -121,16 +121,9 @@ function checkEvaluateOptions(options: EvaluateOptions) {
     oneOf('interpolation', v, ['bilinear', 'bicubic']),
   )
   return {
+    device,
     batchSize: optional(given.batchSize, 64, (v) => integer('batchSize', v)),
     threads: optional<number | null>(given.threads, null, (v) => integer('threads', v)),
     view: { resize, crop, interpolation },
   }
-}
-
-function refuseDevice(device: unknown): never {
-  if (typeof device === 'string' && /^cuda(:\d+|-emulated)?$/.test(device)) {
-    const details = { option: 'device', got: device, expected: 'auto or cpu' }
-    throw new SknetError('ERR_SKNET_DEVICE', `device is '${device}', but the CUDA backend is not in this version`, details)
-  }
-  return badOption('device', device, 'auto or cpu')
 }

@@ -5,7 +5,7 @@
 import { badOption, integer, number } from '../check.js'
 import { asDataset, type Dataset } from '../data/dataset.js'
 import { asModel, type Model } from '../model/model.js'
-import { awaitNative, callNative, type Loader } from '../native.js'
+import { awaitNative, type Loader } from '../native.js'
 import { abortError, cancellable } from './abort.js'
 import { checkOptions, resolveOptions } from './options.js'
 import { checkData } from './open.js'
@@ -69,7 +69,7 @@ async function runRates(model: Model, train: Dataset, options: TrainOptions, rat
   const points: LrPoint[] = []
   let batches: Loader | null = null
   try {
-    checkMemory([callNative(() => plan.memory())], options.batchSize)
+    checkMemory([plan], options.batchSize)
     await writeTensors(plan, 'value', model.weights())
     for (let epoch = 0, diverged = false; !diverged && points.length < rates.length; epoch++) {
       batches = trainingBatches(train, options, threadCount(options.threads), epoch, 0)

@@ -5,6 +5,7 @@
 import { basename, dirname } from 'node:path'
 import { packageVersion } from '../version.js'
 import type { Dataset } from '../data/dataset.js'
+import { describeDevice, resolveDevice } from '../device.js'
 import { SknetError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import { callNative, type Plan } from '../native.js'
@@ -91,15 +92,17 @@ async function openUnlocked(
     const plan = trainPlan(model, options, size)
     plans.push(plan)
     const validation =
-      setup === null ? null : { ...setup, plan: inferencePlan(model, setup.transform.height, setup.batchSize, threads, options.precision) }
+      setup === null
+        ? null
+        : {
+            ...setup,
+            plan: inferencePlan(model, setup.transform.height, setup.batchSize, { device: options.device, threads }, options.precision),
+          }
     if (validation !== null) plans.push(validation.plan)
-    checkMemory(
-      plans.map((p) => callNative(() => p.memory())),
-      options.batchSize,
-    )
+    checkMemory(plans, options.batchSize)
     identity.kernels = kernelChoices(plan)
     await fill(plan, model, options, resumed)
-    const versions = { sknet: packageVersion(), node: process.version }
+    const versions = { sknet: packageVersion(), node: process.version, device: identity.device }
     if (folder !== null) await settleFolder(folder, settings, model, train, resumed, versions)
     return new TrainSession({
       model,
@@ -153,7 +156,14 @@ function describeData(model: Model, { options }: TrainerSettings, { train, val }
 
 function identityOf({ options, recipe }: TrainerSettings, train: Dataset): RunIdentity {
   const isa = callNative((binding) => binding.cpuInfo()).isaInUse
-  return { recipe, options: storedOptions(options), data: dataIdentity(train), isa, kernels: {} }
+  return {
+    recipe,
+    options: storedOptions(options),
+    data: dataIdentity(train),
+    isa,
+    device: describeDevice(resolveDevice(options.device)),
+    kernels: {},
+  }
 }
 
 async function fill(plan: Plan, model: Model, options: TrainOptions, resumed: Resumed | null): Promise<void> {
@@ -170,7 +180,7 @@ async function settleFolder(
   model: Model,
   train: Dataset,
   resumed: Resumed | null,
-  versions: { sknet: string },
+  versions: { sknet: string; device: string },
 ): Promise<void> {
   if (settings.fresh) await clearRunFolder(folder)
   if (resumed === null) await trimResults(folder, 0)
@@ -178,7 +188,7 @@ async function settleFolder(
   const dataset = basename(train.path) === train.split ? dirname(train.path) : train.path
   const built = Object.keys(model.builtWith).length > 0 ? { modelOptions: model.builtWith } : {}
   const config = { sknet: versions.sknet, model: model.spec.arch, ...built, dataset, recipe: settings.recipe, ...settings.options }
-  await describeRun(folder, config, { sknet: versions.sknet })
+  await describeRun(folder, config, { sknet: versions.sknet, device: versions.device })
 }
 
 function startEvent(
@@ -215,7 +225,10 @@ function warningsOf(options: TrainOptions, { train, val }: FitData, resumed: Res
   for (const message of new Set([...train.warnings, ...(val?.warnings ?? [])])) warn('data', message)
   const { warmupEpochs } = options.schedule
   if (warmupEpochs > options.epochs) warn('schedule', `The warm-up of ${warmupEpochs} epochs is longer than the run of ${options.epochs}`)
-  if (resumed !== null && resumed.isa !== identity.isa) {
+  if (resumed !== null && resumed.device !== identity.device) {
+    const ways = `on ${resumed.device} and goes on on ${identity.device}`
+    warn('device', `The run began ${ways}: its last bits will differ from those of an uninterrupted run`)
+  } else if (resumed !== null && resumed.isa !== identity.isa) {
     const ways = `${resumed.isa} kernels and goes on with ${identity.isa}`
     warn('isa', `The run began with ${ways}: its last bits will differ from those of an uninterrupted run`)
   }

@@ -2,7 +2,7 @@
  * The one table of training options: for every path what is accepted, the default, how text of the command line is read, and what is
  * known but not in this version. The command line, configuration files and the API all go through it.
  */
-import type { SknetErrorCode } from '../errors.js'
+import { DEVICES, isDevice } from '../device.js'
 import { checkGroups } from '../optim/groups.js'
 
 export interface OptionRule {
@@ -15,8 +15,6 @@ export interface OptionRule {
   parse(text: string): unknown
   /** A reason when an accepted value cannot be honoured by this version. */
   missing?: (value: unknown) => string | null
-  /** Code of the error for `missing`; ERR_SKNET_OPTION unless given. */
-  missingCode?: SknetErrorCode
   about: string
 }
 
@@ -29,7 +27,7 @@ interface Range {
   below?: boolean
 }
 
-type Rest = Pick<OptionRule, 'about'> & Partial<Pick<OptionRule, 'missing' | 'missingCode'>>
+type Rest = Pick<OptionRule, 'about'> & Partial<Pick<OptionRule, 'missing'>>
 
 const LARGEST_SEED = Number.MAX_SAFE_INTEGER
 
@@ -42,12 +40,10 @@ export const optionSchema: Record<string, OptionRule> = {
   threads: orNull(integer(null, { min: 1, max: 4096 }, { about: 'native threads; default: all the process may use' })),
   device: {
     default: 'auto',
-    expected: 'auto, cpu, cuda, cuda:N or cuda-emulated',
-    accepts: (v) => typeof v === 'string' && /^(auto|cpu|cuda|cuda:\d+|cuda-emulated)$/.test(v),
+    expected: DEVICES,
+    accepts: isDevice,
     parse: (text) => text,
-    missing: (v) => (v === 'auto' || v === 'cpu' ? null : 'the CUDA backend'),
-    missingCode: 'ERR_SKNET_DEVICE',
-    about: 'where to run',
+    about: 'where to run; auto: a CUDA device if one can be used, else the CPU',
   },
   devices: integer(
     1,

@@ -78,11 +78,7 @@ function checkValue(path: string, value: unknown, alsoKnown: readonly string[] =
   const missing = rule.missing?.(value) ?? null
   if (missing !== null) {
     const details = { option: path, got: value, expected: `another value: ${missing} is not in this version` }
-    throw new SknetError(
-      rule.missingCode ?? 'ERR_SKNET_OPTION',
-      `${path} is ${describe(value)}, but ${missing} is not in this version`,
-      details,
-    )
+    throw new SknetError('ERR_SKNET_OPTION', `${path} is ${describe(value)}, but ${missing} is not in this version`, details)
   }
   return structuredClone(value)
 }

@@ -1,8 +1,9 @@
 /** Native plans for a model: built from its layers, filled with its tensors, read back a few megabytes at a time. */
 import { setImmediate } from 'node:timers/promises'
+import { resolveDevice } from '../device.js'
 import { SknetError } from '../errors.js'
 import type { Model } from '../model/model.js'
-import { callNative, native, type MemoryReport, type Plan, type PlanOptions, type Precision, type Section } from '../native.js'
+import { callNative, native, type Plan, type PlanOptions, type Precision, type Section } from '../native.js'
 import { planOptimizer } from '../optim/sgd.js'
 import type { TrainOptions } from './option-types.js'
 
@@ -21,6 +22,7 @@ export function trainPlan(model: Model, options: TrainOptions, size: number): Pl
     shardSize: options.shardSize,
     shards: options.batchSize / options.shardSize,
     threads: threadCount(options.threads),
+    device: resolveDevice(options.device),
     precision: options.precision,
     labelSmoothing: options.loss.labelSmoothing,
     optimizer: planOptimizer(options.optimizer, options.ema.decay, tensors),
@@ -35,15 +37,23 @@ export function trainPlan(model: Model, options: TrainOptions, size: number): Pl
   return plan
 }
 
+export interface Where {
+  /** As asked for: auto, cpu, cuda, cuda:N or cuda-emulated. */
+  device: string
+  /** null: all that the process may use. */
+  threads: number | null
+}
+
 /** A plan that evaluates up to `batchSize` images at a time. */
-export function inferencePlan(model: Model, size: number, batchSize: number, threads: number | null, precision: Precision = 'fp32'): Plan {
+export function inferencePlan(model: Model, size: number, batchSize: number, where: Where, precision: Precision = 'fp32'): Plan {
   return buildPlan({
     layers: model.spec.layers,
     input: { height: size, width: size, channels: model.spec.input.channels },
     mode: 'infer',
     shardSize: batchSize,
     shards: 1,
-    threads: threadCount(threads),
+    threads: threadCount(where.threads),
+    device: resolveDevice(where.device),
     precision,
   })
 }
@@ -53,9 +63,10 @@ export function threadCount(asked: number | null): number {
   return asked ?? callNative(() => native().cpuInfo()).threads
 }
 
-/** Throws ERR_SKNET_OOM when the plans together want more memory than the process can still get. */
-export function checkMemory(reports: readonly MemoryReport[], batchSize: number): void {
-  const wanted = reports.reduce((sum, report) => sum + report.total, 0)
+/** Throws ERR_SKNET_OOM when the plans together want more memory than the process can still get. A device gave what it was asked for. */
+export function checkMemory(plans: readonly Plan[], batchSize: number): void {
+  const onHost = plans.filter((plan) => plan.device() === 'cpu')
+  const wanted = callNative(() => onHost.reduce((sum, plan) => sum + plan.memory().total, 0))
   const free = process.availableMemory()
   if (wanted <= free) return
   const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`

@@ -16,6 +16,7 @@ export interface Resumed {
   skipped: { path: string; reason: string }[]
   state: RunState
   isa: string
+  device: string
   values: Tensors
   momentum: Tensors
   ema: Tensors | null
@@ -50,6 +51,7 @@ export async function findResumable(folder: RunFolder, model: Model, identity: R
     skipped,
     state: { step, epoch, cursor, sums, loss, lastEpoch, best, progress, badSamples, seconds, result },
     isa: stored.isa,
+    device: stored.device ?? 'cpu', // runs of versions before there was a choice
     values,
     momentum,
     ema,

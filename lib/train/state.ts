@@ -45,6 +45,8 @@ export interface RunIdentity {
   data: { kind: string; images: number; classes: number; labels: string }
   /** Best instruction set of the kernels that ran; another one gives other last bits. */
   isa: string
+  /** Where it ran, in words. */
+  device: string
   /** `op/phase` -> the candidates that ran. */
   kernels: Record<string, string[]>
 }

@@ -1,6 +1,7 @@
 /** Trains a model: a whole run with fit, or single steps on batches of the caller's own. */
 import { badOption, describe, integer, isObject, knownKeys } from '../check.js'
 import { asDataset, type Dataset } from '../data/dataset.js'
+import { resolveDevice } from '../device.js'
 import { SknetError } from '../errors.js'
 import { asModel, type Model } from '../model/model.js'
 import { awaitNative, callNative, type MemoryReport, type Plan } from '../native.js'
@@ -61,6 +62,7 @@ export class Trainer {
     const chosen = recipe ?? defaultRecipe(model.spec.input.size)
     this.recipe = chosen.name
     this.options = resolveOptions([checkOptions(chosen.options), checkOptions(rest, OWN_OPTIONS)])
+    resolveDevice(this.options.device)
     this.#settings = { options: this.options, recipe: chosen.name, run, fresh }
   }
 
@@ -158,7 +160,7 @@ export class Trainer {
   async #openStepPlan(size: number): Promise<Plan> {
     const plan = trainPlan(this.model, this.options, size)
     try {
-      checkMemory([callNative(() => plan.memory())], this.options.batchSize)
+      checkMemory([plan], this.options.batchSize)
       await writeTensors(plan, 'value', this.model.weights())
       if (this.options.ema.decay > 0) await writeTensors(plan, 'ema', this.model.weights())
       return plan

@@ -3,6 +3,7 @@
 
 #include "binding/addon_data.h"
 #include "binding/cpu_info.h"
+#include "binding/devices.h"
 #include "binding/error.h"
 #include "binding/image.h"
 #include "binding/loader.h"
@@ -20,6 +21,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     AddonData::create(env);
     exports.Set("version", SKNET_VERSION);
     exports.Set("cpuInfo", Napi::Function::New(env, cpu_info, "cpuInfo"));
+    exports.Set("plugin", Napi::Function::New(env, plugin_report, "plugin"));
     exports.Set("randomNormal", Napi::Function::New(env, random_normal, "randomNormal"));
     exports.Set("decodeImage", Napi::Function::New(env, decode_image, "decodeImage"));
     exports.Set("openSource", Napi::Function::New(env, open_source, "openSource"));

@@ -12,6 +12,8 @@
 #include "core/error.h"
 #include "plan/cpu_plan.h"
 #include "plan/run.h"
+#include "plugin/library.h"
+#include "plugin/plugin_plan.h"
 
 namespace sknet::binding {
 
@@ -92,24 +94,32 @@ Napi::Value totals_to_js(Napi::Env env, plan::EvalTotals& totals) {
   return out;
 }
 
+std::shared_ptr<plan::Plan> make_plan(const Options& options, const std::string& device) {
+  if (device == "cpu") return std::make_shared<plan::CpuPlan>(plan_spec(options));
+  const plugin::DeviceName name = plugin::parse_device(device);
+  return std::make_shared<plugin::PluginPlan>(plugin::load_plugin(name.kind), plan_spec(options), name.index);
+}
+
 }  // namespace
 
 Napi::Function PlanObject::define(Napi::Env env) {
   return DefineClass(
       env, "Plan",
-      {InstanceMethod<&PlanObject::tensors>("tensors"), InstanceMethod<&PlanObject::steps>("steps"),
-       InstanceMethod<&PlanObject::memory>("memory"), InstanceMethod<&PlanObject::read>("read"),
-       InstanceMethod<&PlanObject::write>("write"), InstanceMethod<&PlanObject::copy_from>("copyFrom"),
-       InstanceMethod<&PlanObject::train_steps>("trainSteps"), InstanceMethod<&PlanObject::train_batch>("trainBatch"),
-       InstanceMethod<&PlanObject::evaluate>("evaluate"), InstanceMethod<&PlanObject::infer>("infer"),
-       InstanceMethod<&PlanObject::block_forward>("blockForward"), InstanceMethod<&PlanObject::block_backward>("blockBackward"),
-       InstanceMethod<&PlanObject::output_shape>("outputShape"), InstanceMethod<&PlanObject::cancel>("cancel"),
-       InstanceMethod<&PlanObject::dispose>("dispose")});
+      {InstanceMethod<&PlanObject::device>("device"), InstanceMethod<&PlanObject::tensors>("tensors"),
+       InstanceMethod<&PlanObject::steps>("steps"), InstanceMethod<&PlanObject::memory>("memory"),
+       InstanceMethod<&PlanObject::read>("read"), InstanceMethod<&PlanObject::write>("write"),
+       InstanceMethod<&PlanObject::copy_from>("copyFrom"), InstanceMethod<&PlanObject::train_steps>("trainSteps"),
+       InstanceMethod<&PlanObject::train_batch>("trainBatch"), InstanceMethod<&PlanObject::evaluate>("evaluate"),
+       InstanceMethod<&PlanObject::infer>("infer"), InstanceMethod<&PlanObject::block_forward>("blockForward"),
+       InstanceMethod<&PlanObject::block_backward>("blockBackward"), InstanceMethod<&PlanObject::output_shape>("outputShape"),
+       InstanceMethod<&PlanObject::cancel>("cancel"), InstanceMethod<&PlanObject::dispose>("dispose")});
 }
 
 PlanObject::PlanObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PlanObject>(info) {
   guard(info.Env(), [&] {
-    plan_ = std::make_shared<plan::CpuPlan>(plan_spec(Options(info[0])));
+    const Options options(info[0]);
+    if (options.has("device")) device_ = options.string("device");
+    plan_ = make_plan(options, device_);
     // V8 learns of the memory behind the small wrapper, so that it collects forgotten plans in time.
     reported_bytes_ = plan_->memory().total;
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), reported_bytes_);
@@ -121,6 +131,8 @@ plan::Plan& PlanObject::idle(const char* method) const {
   check(!in_flight_->busy(), "ERR_SKNET_BUSY", std::string("Plan.") + method + ": the plan is running");
   return *plan_;
 }
+
+Napi::Value PlanObject::device(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), device_); }
 
 Napi::Value PlanObject::tensors(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 
 #include "binding/async.h"
 #include "plan/plan.h"
@@ -17,6 +18,7 @@ class PlanObject : public Napi::ObjectWrap<PlanObject> {
   explicit PlanObject(const Napi::CallbackInfo& info);
 
  private:
+  Napi::Value device(const Napi::CallbackInfo& info);
   Napi::Value tensors(const Napi::CallbackInfo& info);
   Napi::Value steps(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
@@ -45,6 +47,7 @@ class PlanObject : public Napi::ObjectWrap<PlanObject> {
   std::shared_ptr<plan::Plan> plan_;
   std::shared_ptr<std::atomic<bool>> cancel_ = std::make_shared<std::atomic<bool>>(false);
   std::shared_ptr<InFlight> in_flight_ = std::make_shared<InFlight>();
+  std::string device_ = "cpu";
   int64_t reported_bytes_ = 0;
 };
 

@@ -9,7 +9,34 @@
 
 namespace sknet::plan {
 
+namespace {
+
 using Clock = std::chrono::steady_clock;
+
+// For ShardTree.
+class Floats {
+ public:
+  explicit Floats(ThreadPool& pool) : pool_(&pool) {}
+  void copy(float* to, const float* from, int64_t n) const {
+    each(n, [=](int64_t i) { to[i] = from[i]; });
+  }
+  void add(float* to, const float* from, int64_t n) const {
+    each(n, [=](int64_t i) { to[i] += from[i]; });
+  }
+
+ private:
+  template <class F>
+  void each(int64_t n, const F& f) const {
+    constexpr int64_t kPiece = 64 * 1024;
+    parallel_for(*pool_, (n + kPiece - 1) / kPiece, [&](int64_t piece, int) {
+      const int64_t first = piece * kPiece, last = std::min(n, first + kPiece);
+      for (int64_t i = first; i < last; ++i) f(i);
+    });
+  }
+  ThreadPool* pool_;
+};
+
+}  // namespace
 
 CpuPlan::CpuPlan(PlanSpec spec)
     : program_(spec, cpu_op_table(spec.isa, spec.precision), spec.threads),
@@ -105,7 +132,7 @@ void CpuPlan::submit(const float* images, const int32_t* labels, float lr) {
   const int64_t shard_floats = graph().input.size();
   packed_is_old_ = true;
   pack_all();
-  ShardTree tree(pool_, a_.stack, program_.sizes.results);
+  ShardTree tree(Floats(pool_), a_.stack, program_.sizes.results);
   for (int shard = 0; shard < spec().shards; ++shard) {
     load_images(images + shard * shard_floats, spec().shard_size);
     load_labels(labels + static_cast<int64_t>(shard) * spec().shard_size, spec().shard_size);

@@ -5,27 +5,19 @@
 
 #include <cstdint>
 
-#include "core/thread_pool.h"
-
 namespace sknet::plan {
 
+// `Floats` moves n floats where the results are: copy(to, from, n) and add(to, from, n), to += from.
+template <class Floats>
 class ShardTree {
  public:
-  // Levels of `size` floats each that add() and finish() need beside the running result.
-  static constexpr int levels(int shards) {
-    int n = 0;
-    while ((1 << n) < shards) ++n;
-    return n;
-  }
-
-  ShardTree(ThreadPool& pool, float* stack, int64_t size) : pool_(pool), stack_(stack), size_(size) {}
+  // `stack`: shard_tree_levels() times `size` floats beside the running result.
+  ShardTree(Floats floats, float* stack, int64_t size) : floats_(floats), stack_(stack), size_(size) {}
 
   // `result` holds shard `index`'s results; afterwards they are in the tree. For the last shard call finish() instead.
   void add(float* result, int index) {
     const int level = carry(result, index);
-    each([&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) stack_[level * size_ + i] = result[i];
-    });
+    floats_.copy(stack_ + level * size_, result, size_);
   }
 
   // `result` holds the last shard's results; afterwards it holds the sum over all.
@@ -43,23 +35,17 @@ class ShardTree {
     for (; ((index >> level) & 1) != 0; ++level) merge(result, level);
     return level;
   }
-  void merge(float* result, int level) {
-    each([&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) result[i] += stack_[level * size_ + i];
-    });
-  }
-  template <class F>
-  void each(const F& f) {
-    constexpr int64_t kPiece = 64 * 1024;
-    parallel_for(pool_, (size_ + kPiece - 1) / kPiece, [&](int64_t piece, int) {
-      const int64_t first = piece * kPiece, last = first + kPiece < size_ ? first + kPiece : size_;
-      f(first, last);
-    });
-  }
+  void merge(float* result, int level) { floats_.add(result, stack_ + level * size_, size_); }
 
-  ThreadPool& pool_;
+  Floats floats_;
   float* stack_;
   int64_t size_;
 };
+
+constexpr int shard_tree_levels(int shards) {
+  int n = 0;
+  while ((1 << n) < shards) ++n;
+  return n;
+}
 
 }  // namespace sknet::plan

@@ -50,7 +50,7 @@ describe('e2e: bad input and its exit codes', function () {
     await refused([...train, '--set', 'optimizer.lrr=1'], 2, 'ERR_SKNET_OPTION', /did you mean optimizer\.lr\?/)
     await refused([...train, '--recipe', 'lagre'], 2, 'ERR_SKNET_OPTION', /recipe is 'lagre'.*Did you mean large\?/)
     await refused([...train, '--model', 'sknet51'], 2, 'ERR_SKNET_OPTION', /Unknown model "sknet51"/)
-    await refused([...train, '--device', 'cuda'], 2, 'ERR_SKNET_DEVICE', /not in this version/)
+    await refused([...train, '--device', 'cuda:99'], 2, 'ERR_SKNET_DEVICE', /cannot be used/)
     await refused([...train, '--precision', 'fp16'], 2, 'ERR_SKNET_OPTION', /precision is 'fp16'.*fp32 or bf16/)
     await refused([...train, '--devices', '2'], 2, 'ERR_SKNET_OPTION', /not in this version/)
     await refused([...train, '--batch', '64'], 2, 'ERR_SKNET_OPTION', /A batch has 64 images and the training set only 32/)

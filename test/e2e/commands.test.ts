@@ -74,7 +74,10 @@ describe('e2e: commands', function () {
     expect(outcome.last).to.include({ type: 'result', node: process.version })
     expect(outcome.last.addon).to.include({ loaded: true })
     expect(outcome.last.cpu).to.include.keys('model', 'threads', 'features', 'isa', 'isaInUse')
-    expect(outcome.last.devices).to.deep.include({ name: 'cuda', available: false, reason: 'this build has no CUDA backend' })
+    const devices = outcome.last.devices as { name: string; available: boolean; reason: string | null }[]
+    expect(devices[0]).to.include({ name: 'cpu', available: true })
+    for (const { name, available, reason } of devices.slice(1)) expect(available, `${name}: ${reason}`).to.equal(reason === null)
+    expect(devices.map(({ name }) => name.split(/[:-]/)[0])).to.include('cuda')
     expect(outcome.stderr).to.match(/native core/)
   })
 

@@ -329,7 +329,7 @@ describe('e2e: trainer', function () {
       for (const bad of [undefined, {}, 'sknet50', createModel]) {
         expect(() => new Trainer(bad as never, options())).to.throw(SknetError, /^model is .*; expected a model such as/)
       }
-      expect(code({ device: 'cuda' })).to.equal('ERR_SKNET_DEVICE')
+      expect(code({ device: 'cuda:99' })).to.equal('ERR_SKNET_DEVICE')
     })
   })
 })

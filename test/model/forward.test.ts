@@ -71,7 +71,7 @@ describe('forward', () => {
       [[...x], { shape: [1, 32, 32, 3] }, 'ERR_SKNET_OPTION', 'x'],
       [x, { shape: [1, 32, 32, 3], threads: 0 }, 'ERR_SKNET_OPTION', 'threads'],
       [x, { shape: [1, 32, 32, 3], device: 'gpu' }, 'ERR_SKNET_OPTION', 'device'],
-      [x, { shape: [1, 32, 32, 3], device: 'cuda:0' }, 'ERR_SKNET_DEVICE', 'device'],
+      [x, { shape: [1, 32, 32, 3], device: 'cuda:99' }, 'ERR_SKNET_DEVICE', 'device'],
       [x, { shape: [1, 32, 32, 3], divice: 'cpu' }, 'ERR_SKNET_OPTION', 'divice'],
     ]
     for (const [images, options, code, option] of bad) {

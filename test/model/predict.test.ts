@@ -123,7 +123,7 @@ describe('predict', () => {
       [[], { resize: -1 }, 'ERR_SKNET_OPTION', 'resize'],
       [[], { interpolation: 'nearest' }, 'ERR_SKNET_OPTION', 'interpolation'],
       [[], { top: 5 }, 'ERR_SKNET_OPTION', 'top'],
-      [[], { device: 'cuda' }, 'ERR_SKNET_DEVICE', 'device'],
+      [[], { device: 'cuda:99' }, 'ERR_SKNET_DEVICE', 'device'],
     ]
     for (const [images, options, code, option] of bad) {
       const error = await rejected(() => model.predict(images as string[], options as PredictOptions))

@@ -8,14 +8,17 @@ export const nativeRooms: Record<string, string[]> = {
   core: [],
   ops: ['core'],
   cpu: ['ops', 'core'],
-  cuda: ['ops', 'core'],
+  // Kernels, and the executor and plugin around them.
+  cuda: ['plugin', 'plan', 'optim', 'ops', 'core'],
   vendor: ['ops', 'core'],
   // A step of the plan ends with the update.
   plan: ['optim', 'ops', 'core'],
   optim: ['ops', 'core'],
   data: ['ops', 'core'],
   dist: ['ops', 'core'],
-  binding: ['plan', 'optim', 'data', 'dist', 'ops', 'core'],
+  // The border between addon and plugins, both sides.
+  plugin: ['plan', 'optim', 'ops', 'core'],
+  binding: ['plugin', 'plan', 'optim', 'data', 'dist', 'ops', 'core'],
   portable: [],
 }
 

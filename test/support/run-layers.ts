@@ -13,7 +13,7 @@ export function supportedIsas(precision: Precision = 'fp32'): Isa[] {
   return precision === 'bf16' ? own : own.filter((isa) => isa !== 'avx512_bf16')
 }
 
-export type Variant = Pick<PlanOptions, 'isa' | 'fuse' | 'candidates' | 'precision'> & { threads?: number }
+export type Variant = Pick<PlanOptions, 'device' | 'isa' | 'fuse' | 'candidates' | 'precision'> & { threads?: number }
 
 /** What a block plan gave: float32, by tensor name where there are several. */
 export interface BlockResult {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Isa } from '../../binding.js'
+import type { Isa, Precision } from '../../binding.js'
 import { native } from '../../lib/native.js'
 import type { Layer } from '../../lib/model/spec.js'
 import { networkShape } from '../reference/layer-tensors.js'
@@ -63,7 +63,7 @@ export interface TrainResult {
 export async function trainNative(
   c: TrainCase,
   drawn: DrawnTraining,
-  variant: { isa: Isa; threads?: number; fuse?: boolean },
+  variant: { isa?: Isa; device?: string; precision?: Precision; threads?: number; fuse?: boolean },
 ): Promise<TrainResult> {
   const { settings: s } = c
   const [height, width, channels] = c.input

@@ -115,14 +115,6 @@ describe('options: what is refused', () => {
     })
   }
 
-  it('a device that is not in this build, as such', () => {
-    for (const device of ['cuda', 'cuda:0', 'cuda-emulated']) {
-      const error = refusal(() => checkOptions({ device }))
-      expect(error.code).to.equal('ERR_SKNET_DEVICE')
-      expect(error.exitCode).to.equal(2)
-    }
-  })
-
   it('anything of dist, whatever it is', () => {
     expect(refusal(() => checkOptions({ dist: { timeout: 5 } })).message).to.match(
       /dist\.timeout.*distributed training is not in this version/,

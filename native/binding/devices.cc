@@ -1,0 +1,63 @@
+#include "binding/devices.h"
+
+#include <memory>
+#include <string>
+
+#include "binding/convert.h"
+#include "binding/error.h"
+#include "core/error.h"
+#include "plugin/library.h"
+
+namespace sknet::binding {
+
+namespace {
+
+Napi::Value text_or_null(Napi::Env env, const std::string& text) { return text.empty() ? env.Null() : Napi::String::New(env, text); }
+
+Napi::Value version_or_null(Napi::Env env, int version) {
+  if (version == 0) return env.Null();
+  return Napi::String::New(env, std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10));
+}
+
+Napi::Object device_to_js(Napi::Env env, int index, const plugin::DeviceData& device) {
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("index", index);
+  out.Set("name", device.name);
+  out.Set("capability", std::to_string(device.major) + "." + std::to_string(device.minor));
+  out.Set("processors", device.processors);
+  out.Set("bytes", static_cast<double>(device.total_bytes));
+  out.Set("reason", text_or_null(env, device.unusable));
+  return out;
+}
+
+Napi::Object plugin_to_js(Napi::Env env, const std::string& name, plugin::Kind kind) {
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("name", name);
+  out.Set("path", plugin::plugin_path(kind));
+  out.Set("driver", env.Null());
+  out.Set("runtime", env.Null());
+  Napi::Array devices = Napi::Array::New(env);
+  out.Set("devices", devices);
+  try {
+    const auto found = std::make_unique<plugin::DevicesData>();
+    plugin::load_plugin(kind).devices(found.get());
+    out.Set("reason", text_or_null(env, found->unusable));
+    out.Set("driver", version_or_null(env, found->driver_version));
+    out.Set("runtime", version_or_null(env, found->runtime_version));
+    for (int i = 0; i < found->count; ++i) devices.Set(static_cast<uint32_t>(i), device_to_js(env, i, found->devices[i]));
+  } catch (const Error& error) {
+    out.Set("reason", error.what());
+  }
+  return out;
+}
+
+}  // namespace
+
+Napi::Value plugin_report(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const std::string name = string_argument(info, 0, "name");
+    return plugin_to_js(info.Env(), name, plugin::parse_device(name).kind);
+  });
+}
+
+}  // namespace sknet::binding

@@ -1,0 +1,101 @@
+// The executor of CUDA: everything of a plan in one allocation, a whole step (all shards and the update) recorded as one graph for each
+// slot of input, replayed without a word from the host. Steps are started ahead: while one runs, the next one's images are copied.
+#pragma once
+
+#include <deque>
+#include <vector>
+
+#include "cuda/footprint.h"
+#include "cuda/handles.h"
+#include "plan/plan.h"
+#include "plan/program.h"
+
+namespace sknet::cuda {
+
+class CudaPlan : public plan::Plan {
+ public:
+  CudaPlan(const plan::PlanSpec& spec, int device);
+  ~CudaPlan() override;
+
+  const plan::PlanSpec& spec() const override { return program_.spec; }
+  const plan::Graph& graph() const override { return program_.graph; }
+  std::vector<plan::StepInfo> steps() const override;
+  plan::MemoryReport memory() const override;
+  bool read(plan::Section section, const plan::Tensor& tensor, float* data) override;
+  bool write(plan::Section section, const plan::Tensor& tensor, const float* data) override;
+  int depth() const override { return static_cast<int>(slots_.size()); }
+  void submit(const float* images, const int32_t* labels, float lr) override;
+  plan::StepOutcome collect() override;
+  plan::Totals evaluate(const float* images, const int32_t* labels, int count) override;
+  void infer(const float* images, int count, float* out) override;
+  void block_forward(const float* x, float* y) override;
+  void block_backward(const float* dy, float* dx) override;
+
+ private:
+  // What a step tells the host, and what the host tells it, in pinned memory.
+  struct Letter {
+    float totals[4];
+    UpdateControl control;
+    float lr;
+  };
+  // The input of one step, on the host and on the device, and what is recorded for it.
+  struct Slot {
+    PinnedMemory host;
+    float *host_images, *images;
+    int32_t *host_labels, *labels;
+    Letter* letter;
+    Event copied, done;
+    Graph step, evaluate, infer;
+  };
+  using Record = void (CudaPlan::*)(Slot& slot);
+
+  void allocate();
+  void make_slots(char* next);
+  void bind_steps();
+  // Lets steps change things again.
+  void arm();
+  // Each call may come on another thread.
+  void enter() const;
+
+  // Copies to a slot and on to the device, repeating the last image and labelling -1 beyond `count`.
+  void fill(Slot& slot, const float* images, const int32_t* labels, int count);
+  // Runs what `record` launches, from the graph where graphs are used.
+  void launch(Slot& slot, Graph& graph, Record record);
+  void wait(cudaStream_t stream);
+
+  // These launch on compute_, or record there.
+  void record_step(Slot& slot);
+  void record_evaluate(Slot& slot);
+  void record_infer(Slot& slot);
+  void load(const Slot& slot, int shard);
+  void run_phase(plan::Phase phase);
+  void run_bound(size_t index);
+  void pack_all();
+  void send_letter(Slot& slot);
+  void read_rows(const plan::Ref& ref, const plan::Shape& shape, int count, float* rows);
+
+  int device_;
+  plan::Program program_;
+  Footprint footprint_;
+  bool graphs_;  // SKNET_CUDA_GRAPHS=0: launch everything anew, to look for faults
+  DeviceMemory memory_;
+  plan::Addresses a_{};
+  plan::Memory at_;
+  float* staging_ = nullptr;  // rows that are read, or written in block mode
+  UpdateControl* control_ = nullptr;
+  Stream compute_, copy_;
+  Exec exec_{};
+  struct Bound {
+    plan::Phase phase;
+    plan::Calls calls;
+    char* packed;
+  };
+  std::vector<Bound> bound_;
+  std::vector<Slot> slots_;
+  std::deque<size_t> under_way_;  // slots, oldest first
+  size_t next_slot_ = 0;
+  bool stopped_ = false;       // a step was not finite: the device waits to be told to go on
+  bool packed_is_old_ = true;  // the weights may have changed since pack_all; in training each step packs
+};
+
+}  // namespace sknet::cuda

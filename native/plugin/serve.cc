@@ -1,0 +1,122 @@
+#include "plugin/serve.h"
+
+#include <string>
+#include <vector>
+
+#include "plugin/wire.h"
+
+namespace sknet::plugin {
+
+namespace {
+
+MakePlan make_plan = nullptr;
+
+plan::Plan& plan_of(PlanHandle* handle) { return *reinterpret_cast<plan::Plan*>(handle); }
+
+template <class F>
+int guarded(Failure* failure, const F& f) {
+  try {
+    f();
+    return 0;
+  } catch (...) {
+    describe_exception(*failure);
+    return 1;
+  }
+}
+
+int build_plan(const SpecData* spec, int32_t device, PlanHandle** plan, Failure* failure) {
+  return guarded(failure, [&] { *plan = reinterpret_cast<PlanHandle*>(make_plan(spec_from(*spec), device).release()); });
+}
+
+void free_plan(PlanHandle* plan) { delete &plan_of(plan); }
+
+void memory(PlanHandle* plan, MemoryData* to) {
+  const plan::MemoryReport m = plan_of(plan).memory();
+  *to = {m.parameters, m.gradients, m.optimizer, m.ema, m.activations, m.workspace, m.total};
+}
+
+void steps(PlanHandle* plan, void (*visit)(void* context, const StepData* step), void* context) {
+  for (const plan::StepInfo& step : plan_of(plan).steps()) {
+    std::vector<const char*> refused;
+    for (const plan::Refusal& r : step.refused) {
+      refused.push_back(r.candidate.c_str());
+      refused.push_back(r.reason.c_str());
+    }
+    const StepData data{.op = step.op.c_str(),
+                        .layer = step.layer.c_str(),
+                        .candidate = step.candidate.c_str(),
+                        .refused = refused.data(),
+                        .refused_count = static_cast<int32_t>(step.refused.size()),
+                        .phase = static_cast<int32_t>(step.phase),
+                        .flops = step.flops,
+                        .bytes = step.bytes,
+                        .seconds = step.seconds};
+    visit(context, &data);
+  }
+}
+
+int32_t depth(PlanHandle* plan) { return plan_of(plan).depth(); }
+
+const plan::Tensor& tensor_of(PlanHandle* plan, int32_t index) { return plan_of(plan).graph().tensors.at(static_cast<size_t>(index)); }
+
+int read(PlanHandle* plan, int32_t section, int32_t tensor, float* data, int32_t* kept, Failure* failure) {
+  return guarded(failure, [&] { *kept = plan_of(plan).read(static_cast<plan::Section>(section), tensor_of(plan, tensor), data) ? 1 : 0; });
+}
+
+int write(PlanHandle* plan, int32_t section, int32_t tensor, const float* data, int32_t* kept, Failure* failure) {
+  return guarded(failure, [&] { *kept = plan_of(plan).write(static_cast<plan::Section>(section), tensor_of(plan, tensor), data) ? 1 : 0; });
+}
+
+int submit(PlanHandle* plan, const float* images, const int32_t* labels, float lr, Failure* failure) {
+  return guarded(failure, [&] { plan_of(plan).submit(images, labels, lr); });
+}
+
+int collect(PlanHandle* plan, OutcomeData* outcome, Failure* failure) {
+  return guarded(failure, [&] {
+    const plan::StepOutcome o = plan_of(plan).collect();
+    *outcome = {o.totals.loss, o.gradient_norm, o.totals.top1, o.totals.top5, o.finite ? 1 : 0};
+  });
+}
+
+int evaluate(PlanHandle* plan, const float* images, const int32_t* labels, int32_t count, OutcomeData* totals, Failure* failure) {
+  return guarded(failure, [&] {
+    const plan::Totals t = plan_of(plan).evaluate(images, labels, count);
+    *totals = {t.loss, 0, t.top1, t.top5, 1};
+  });
+}
+
+int infer(PlanHandle* plan, const float* images, int32_t count, float* out, Failure* failure) {
+  return guarded(failure, [&] { plan_of(plan).infer(images, count, out); });
+}
+
+int block_forward(PlanHandle* plan, const float* x, float* y, Failure* failure) {
+  return guarded(failure, [&] { plan_of(plan).block_forward(x, y); });
+}
+
+int block_backward(PlanHandle* plan, const float* dy, float* dx, Failure* failure) {
+  return guarded(failure, [&] { plan_of(plan).block_backward(dy, dx); });
+}
+
+}  // namespace
+
+Api serve(const char* build, MakePlan make, void (*devices)(DevicesData* to)) {
+  make_plan = make;
+  return {.version = kApiVersion,
+          .build = build,
+          .devices = devices,
+          .build_plan = build_plan,
+          .free_plan = free_plan,
+          .memory = memory,
+          .steps = steps,
+          .depth = depth,
+          .read = read,
+          .write = write,
+          .submit = submit,
+          .collect = collect,
+          .evaluate = evaluate,
+          .infer = infer,
+          .block_forward = block_forward,
+          .block_backward = block_backward};
+}
+
+}  // namespace sknet::plugin

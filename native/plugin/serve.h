@@ -1,0 +1,17 @@
+// A plugin's side of the border: an Api whose plans are those that `make` builds.
+#pragma once
+
+#include <memory>
+
+#include "plan/plan.h"
+#include "plan/spec.h"
+#include "plugin/api.h"
+
+namespace sknet::plugin {
+
+using MakePlan = std::unique_ptr<plan::Plan> (*)(const plan::PlanSpec& spec, int device);
+
+// Everything but `devices` is filled in. To be called once: the plans of a plugin are all of one kind.
+Api serve(const char* build, MakePlan make, void (*devices)(DevicesData* to));
+
+}  // namespace sknet::plugin

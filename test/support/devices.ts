@@ -1,0 +1,6 @@
+import { native } from '../../lib/native.js'
+
+/** Whether this build has the plugin that runs CUDA's kernels on the CPU. */
+export function hasEmulatedDevice(): boolean {
+  return native().plugin('cuda-emulated').driver !== null
+}
