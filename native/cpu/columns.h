@@ -9,16 +9,17 @@
 namespace sknet::cpu {
 namespace {
 
-// Where pixels are: images of `pixels` pixels; floats between images, blocks and pixels. An [n, c] matrix counts as one image of n pixels.
+// Where pixels are: images of `pixels` pixels; floats between images, blocks and pixels. To a 1x1 convolution without padding an [n, c]
+// matrix counts as one image of n pixels; windows are told the image.
 struct Grid {
   int images, pixels;
   int64_t image, block, pixel;
 };
 
-inline Grid grid_of(int n, int hw, int channels) {
+inline Grid grid_of(const Conv2dProblem& p, int hw, int channels) {
   const int64_t padded = padded_channels(channels, kLanes);
-  if (hw == 1) return {1, n, 0, kLanes, padded};
-  return {n, hw, padded * hw, static_cast<int64_t>(hw) * kLanes, kLanes};
+  if (hw == 1 && p.kernel == 1 && p.padding == 0) return {1, p.n, 0, kLanes, padded};
+  return {p.n, hw, padded * hw, static_cast<int64_t>(hw) * kLanes, kLanes};
 }
 
 // ---- 1x1 without padding: k is the channel

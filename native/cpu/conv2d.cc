@@ -41,7 +41,7 @@ void with_source(const Conv2dProblem& p, const void* x, const Normalize& norm, c
   const Elem* elems = static_cast<const Elem*>(x);
   const auto of = [&](const auto& read) {
     using Read = std::remove_cvref_t<decltype(read)>;
-    if (pointwise(p)) return f(PointSource<Read>{read, grid_of(p.n, p.h * p.w, p.c), p.ow, p.w, p.stride, blocks_of(p.c)});
+    if (pointwise(p)) return f(PointSource<Read>{read, grid_of(p, p.h * p.w, p.c), p.ow, p.w, p.stride, blocks_of(p.c)});
     f(WindowSource<Read>{read, p});
   };
   if (norm.scale == nullptr) return of(PlainRead{elems});
@@ -50,7 +50,7 @@ void with_source(const Conv2dProblem& p, const void* x, const Normalize& norm, c
 
 template <class F>
 void with_gradient(const Conv2dProblem& p, const void* dy, const NormGradient& norm, const F& f) {
-  const Grid grid = grid_of(p.n, p.oh * p.ow, p.out);
+  const Grid grid = grid_of(p, p.oh * p.ow, p.out);
   const Elem* elems = static_cast<const Elem*>(dy);
   if (norm.u == nullptr) return f(PointSource<PlainRead>{{elems}, grid, p.ow, p.ow, 1, blocks_of(p.out)});
   f(PointSource<GradientRead>{{elems, norm}, grid, p.ow, p.ow, 1, blocks_of(p.out)});
@@ -69,7 +69,7 @@ struct WeightIndex {
 // ---------------------------------------------------------------------------------------------------- forward
 
 PixelPlan forward_plan(const Conv2dProblem& p) {
-  const Grid grid = grid_of(p.n, p.oh * p.ow, p.out);
+  const Grid grid = grid_of(p, p.oh * p.ow, p.out);
   return plan_pixels(grid.images, grid.pixels, window_blocks(p), p.out);
 }
 
@@ -192,7 +192,7 @@ void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exe
   const PixelPlan plan = forward_plan(p);
   const int channels = padded_channels(p.out, kLanes);
   const bool past = past_cache(a.y, static_cast<int64_t>(p.n) * p.oh * p.ow * channels);
-  const ForwardEpilogue epilogue{p, a, grid_of(p.n, p.oh * p.ow, p.out), sums, channels, past};
+  const ForwardEpilogue epilogue{p, a, grid_of(p, p.oh * p.ow, p.out), sums, channels, past};
   with_source(p, a.x, a.x_norm, [&](const auto& source) { gemm_pixels(exec, plan, p.out, packed, source, epilogue); });
   if (sums != nullptr) finish_statistics(p, plan, a.statistics, sums, exec);
 }
@@ -201,7 +201,7 @@ void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exe
 
 // 1x1: a product over output pixels, each written to the one input pixel it came from; k x k: over input pixels.
 PixelPlan backward_data_plan(const Conv2dProblem& p) {
-  const Grid grid = pointwise(p) ? grid_of(p.n, p.oh * p.ow, p.out) : grid_of(p.n, p.h * p.w, p.c);
+  const Grid grid = pointwise(p) ? grid_of(p, p.oh * p.ow, p.out) : grid_of(p, p.h * p.w, p.c);
   return plan_pixels(grid.images, grid.pixels, transposed_blocks(p), p.c);
 }
 
@@ -310,7 +310,7 @@ void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, cons
   const Elem* add = static_cast<const Elem*>(sums == nullptr ? a.add : a.close.add);
   if (pointwise(p) && p.stride > 1 && p.h * p.w > 1) add = fill_unreached(p, a, exec);
   const bool past = past_cache(a.dx, static_cast<int64_t>(p.n) * p.h * p.w * padded_channels(p.c, kLanes)) && add != a.dx;
-  const BackwardDataEpilogue epilogue{p, a, grid_of(p.n, p.h * p.w, p.c), add, sums, padded_channels(p.c, kLanes), past};
+  const BackwardDataEpilogue epilogue{p, a, grid_of(p, p.h * p.w, p.c), add, sums, padded_channels(p.c, kLanes), past};
   if (pointwise(p)) {
     with_gradient(p, a.dy, a.dy_norm, [&](const auto& source) { gemm_pixels(exec, plan, p.c, packed, source, epilogue); });
   } else {
@@ -332,7 +332,7 @@ void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, cons
 // ---------------------------------------------------------------------------------------------------- backward_weight
 
 ReducePlan backward_weight_plan(const Conv2dProblem& p) {
-  const Grid grid = grid_of(p.n, p.oh * p.ow, p.out);
+  const Grid grid = grid_of(p, p.oh * p.ow, p.out);
   return plan_reduce(grid.images, grid.pixels, window_blocks(p), p.out);
 }
 size_t backward_weight_workspace(const Conv2dProblem& p) { return reduce_workspace(backward_weight_plan(p)); }

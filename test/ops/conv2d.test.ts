@@ -37,6 +37,10 @@ const dense = [
   conv(2, 9, 7, 8, 16, { k: 3, p: 1 }),
   conv(1, 7, 7, 33, 7, { k: 3, p: 1, bias: true }),
   conv(3, 5, 5, 16, 16, { k: 3 }),
+  // Several images of one pixel.
+  conv(3, 4, 4, 12, 10, { k: 4, bias: true }),
+  conv(5, 1, 1, 12, 20, { k: 3, p: 1 }),
+  conv(3, 3, 2, 33, 7, { k: 3, s: 2, p: 1 }),
   conv(2, 8, 8, 12, 24, { k: 3, s: 2, p: 1 }),
   conv(2, 9, 7, 12, 24, { k: 3, s: 2, p: 1 }),
   conv(1, 33, 5, 6, 10, { k: 3, p: 2, d: 2 }),
