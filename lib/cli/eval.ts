@@ -1,6 +1,7 @@
 /** `sknet eval`: accuracy and loss of weights on a data set. */
 import type { Dataset } from '../data/dataset.js'
 import { detectDataset, type DetectedDataset } from '../data/detect.js'
+import { classId } from '../data/imagenet.js'
 import { loadModel } from '../model/load.js'
 import type { Model } from '../model/model.js'
 import { evaluate, type EvaluateOptions } from '../train/evaluate.js'
@@ -49,8 +50,9 @@ export const evalCommand: Command = {
  */
 async function namedAlike({ kind, val }: DetectedDataset, { classNames }: Model, path: string, output: Output): Promise<Dataset> {
   const own = val!.classNames
-  if (kind !== 'image-folder' || classNames === undefined || own.join('\n') === classNames.join('\n')) return val!
-  if (own.some((name) => classNames.includes(name))) return (await detectDataset(path, { classNames }, ['val'])).val!
+  if (kind !== 'image-folder' || classNames === undefined || own.map(classId).join('\n') === classNames.map(classId).join('\n')) return val!
+  const known = classNames.map(classId)
+  if (own.some((name) => known.includes(classId(name)))) return (await detectDataset(path, { classNames }, ['val'])).val!
   output.warn(`warning: ${path} shares no class name with the model; its folders in order count as the model's classes`)
   return val!
 }

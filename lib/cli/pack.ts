@@ -123,7 +123,7 @@ async function packSplit(dataset: Dataset, dir: string, options: PackOptions, bu
 }
 
 function warnBad(known: BadSampleRecord[], bad: readonly { index: number; path: string; reason: string }[], limit: number, output: Output) {
-  const fresh = newBadSamples(known, bad, 'train')
+  const fresh = newBadSamples(known, bad, 'train', 1)
   for (const { path, reason } of fresh) output.warn(`warning: left out ${path}: ${reason}`)
   const all = [...known, ...fresh]
   checkBadSamples(all, limit)

@@ -77,6 +77,8 @@ export function epochLine(start: StartEvent, event: EpochEvent): string {
     ...scores,
     ...raw,
     `${event.imagesPerSecond.toFixed(event.imagesPerSecond < 10 ? 1 : 0)} img/s`,
+    ...(event.waitShare >= 0.01 ? [`waited ${(100 * event.waitShare).toFixed(0)} %`] : []),
+    ...(event.badSamples.length > 0 ? [`${event.badSamples.length} unreadable`] : []),
     `${shortDuration(event.seconds)}${event.best ? '  best' : ''}`,
   ].join('  ')
 }
@@ -89,6 +91,7 @@ export function resultLines(result: TrainResult): string[] {
       : `stopped after step ${result.steps} of ${result.totalSteps}`,
   ]
   if (result.top1 !== null) lines.push(`top-1 ${percent(result.top1)}, top-5 ${percent(result.top5 ?? 0)}${bestText(result)}`)
+  if (result.waitShare >= 0.01) lines.push(`${(100 * result.waitShare).toFixed(0)} % of the time waited for data`)
   if (result.badSamples > 0) lines.push(`${result.badSamples} images could not be read`)
   if (result.checkpoint !== null) lines.push(`saved in ${result.checkpoint}`)
   return lines

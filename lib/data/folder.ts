@@ -9,12 +9,12 @@ export function badData(path: string, got: string, expected: string, hint?: stri
   throw new SknetError('ERR_SKNET_DATA', message, { path, got, expected, ...(hint === undefined ? {} : { hint }) })
 }
 
-/** What is at `path`, links followed; undefined when nothing is, or when a part of the path is a file. */
+/** What is at `path`, links followed; undefined when nothing is, when a part of the path is a file, or links go round in circles. */
 export function statPath(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false })
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOTDIR') return undefined
+    if (cause instanceof Error && 'code' in cause && (cause.code === 'ENOTDIR' || cause.code === 'ELOOP')) return undefined
     throw unreadable(path, cause)
   }
 }

@@ -1,7 +1,7 @@
 /**
  * ImageFolder: a folder a class, JPEG and PNG files in it (at any depth). The root holds `train/` and `val/`, or the class folders
  * themselves, one of which may well be called `train` (a vehicle): beside other classes, what holds images and no folders is one. Classes are the
- * sorted folder names, files are sorted by path; names starting with a dot are ignored, as are other files.
+ * sorted folder names (synsets of ImageNet with their words behind, where a list is beside them), files are sorted by path; names starting with a dot are ignored, as are other files.
  */
 import { realpathSync } from 'node:fs'
 import type { Dirent } from 'node:fs'
@@ -10,6 +10,7 @@ import { boolean, integer, knownKeys, list, oneOf, optional, text } from '../che
 import { createDataset, photoDefaults, splitNames, toSplit } from './dataset.js'
 import type { Dataset, Split, SplitName } from './dataset.js'
 import { badData, compareNames, isFolder, readFolder, statPath } from './folder.js'
+import { classId, readableNames, validationLabels } from './imagenet.js'
 
 export const defaultMaxPixels = 100_000_000
 
@@ -79,22 +80,41 @@ interface Settings {
 
 function openSplit(dir: string, split: Split, settings: Settings): Dataset {
   const listedAt = Date.now()
+  const flat = split === 'val' ? flatValidation(dir, settings) : null
+  if (flat !== null) return filesDataset(flat, { split, listedAt, maxPixels: settings.maxPixels, warnings: [] })
   const root = splitRoot(dir, split)
   const warnings: string[] = []
   const folders = classFolders(root, settings, warnings)
   const fromTrain = split === 'val' && splitFolders(dir).includes('train')
-  const classNames = settings.classNames ?? (fromTrain ? classFolders(join(dir, 'train'), settings, []) : folders)
+  const names = settings.classNames ?? (fromTrain ? classFolders(join(dir, 'train'), settings, []) : folders)
+  const classNames = settings.classNames ?? readableNames(names, [dir, join(dir, '..')])
+  const ids = classNames.map(classId)
   const where = settings.classNames === null ? 'train/' : 'the list'
   const paths: string[] = []
   const labels: number[] = []
   for (const name of folders) {
-    const label = classNames.indexOf(name)
+    const label = ids.indexOf(classId(name))
     if (label < 0) badData(join(root, name), `a class that ${where} does not have`, `one of the ${classNames.length} classes of ${where}`)
     for (const path of classFiles(root, name, settings, warnings)) {
       paths.push(path)
       labels.push(label)
     }
   }
+  const labelled = { root, paths, labels: Int32Array.from(labels), classNames }
+  return filesDataset(labelled, { split, listedAt, maxPixels: settings.maxPixels, warnings })
+}
+
+interface LabelledFiles {
+  root: string
+  paths: string[]
+  labels: Int32Array
+  classNames: string[]
+}
+
+function filesDataset(
+  { root, paths, labels, classNames }: LabelledFiles,
+  { split, listedAt, maxPixels, warnings }: { split: Split; listedAt: number; maxPixels: number; warnings: string[] },
+): Dataset {
   const facts = {
     kind: 'image-folder' as const,
     path: root,
@@ -106,8 +126,19 @@ function openSplit(dir: string, split: Split, settings: Settings): Dataset {
     defaults: photoDefaults(),
     warnings,
   }
-  const { maxPixels } = settings
-  return createDataset(facts, () => ({ kind: 'files', paths, labels: Int32Array.from(labels), maxPixels, listedAt }))
+  return createDataset(facts, () => ({ kind: 'files', paths, labels, maxPixels, listedAt }))
+}
+
+/** ImageNet's validation images as they are downloaded: one folder, their classes in a list beside it. null for everything else. */
+function flatValidation(dir: string, settings: Settings): LabelledFiles | null {
+  const root = join(dir, 'val')
+  const found = splitFolders(dir)
+  if (!found.includes('val') || !found.includes('train') || !holdsImagesOnly(root)) return null
+  const names = settings.classNames ?? readableNames(classFolders(join(dir, 'train'), settings, []), [dir, join(dir, '..')])
+  const files = readFolder(root).filter((entry) => imageName.test(entry.name) && resolveEntry(root, root, entry, settings, []) === 'file')
+  const paths = files.map(({ name }) => join(root, name))
+  const labels = validationLabels(dir, paths, names)
+  return labels === null ? null : { root, paths, labels, classNames: names }
 }
 
 function splitRoot(dir: string, split: Split): string {

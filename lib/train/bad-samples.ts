@@ -13,14 +13,19 @@ export function badSampleLimit(budget: number | null, images: number): number {
   return budget < 1 ? Math.floor(budget * images) : budget
 }
 
-/** Those of `bad` that are not in `known` yet, in order, each once. */
-export function newBadSamples(known: readonly BadSampleRecord[], bad: readonly BadSample[], split: 'train' | 'val'): BadSampleRecord[] {
+/** Those of `bad`, met in `epoch`, that are not in `known` yet, in order, each once. */
+export function newBadSamples(
+  known: readonly BadSampleRecord[],
+  bad: readonly BadSample[],
+  split: 'train' | 'val',
+  epoch: number,
+): BadSampleRecord[] {
   const seen = new Set(known.filter((record) => record.split === split).map((record) => record.index))
   const fresh: BadSampleRecord[] = []
   for (const { index, path, reason } of bad) {
     if (seen.has(index)) continue
     seen.add(index)
-    fresh.push({ index, path, reason, split })
+    fresh.push({ index, path, reason, split, epoch })
   }
   return fresh
 }

@@ -73,7 +73,11 @@ export interface EpochEvent {
   /** Seconds of training in this epoch, without validation. */
   seconds: number
   waitSeconds: number
+  /** Share of them that the device waited for data. */
+  waitShare: number
   imagesPerSecond: number
+  /** Images that could not be read, met in this epoch for the first time. */
+  badSamples: { path: string; reason: string; split: 'train' | 'val' }[]
 }
 
 export interface CheckpointEvent {
@@ -114,6 +118,8 @@ export interface TrainResult {
   valLoss: number | null
   best: { top1: number; epoch: number } | null
   badSamples: number
+  /** Share of the seconds of training that the device waited for data. */
+  waitShare: number
   /** Seconds of training over the whole run, without validation and checkpoints. */
   seconds: number
   imagesPerSecond: number

@@ -38,6 +38,11 @@ export function epochMeans(sums: EpochSums): { loss: number; accuracy: number; i
   }
 }
 
+/** 0 when no time passed. */
+export function shareOf(part: number, seconds: number): number {
+  return seconds > 0 ? part / seconds : 0
+}
+
 /** Images a second; 0 when no time passed. */
 export function rate(images: number, seconds: number): number {
   return seconds > 0 ? images / seconds : 0

@@ -45,11 +45,11 @@ export async function findResumable(folder: RunFolder, model: Model, identity: R
   const { spec, values, momentum, ema, state } = await readCheckpoint(newest.path)
   const stored = state as unknown as RunState & RunIdentity
   checkSameRun(folder.dir, stored, spec, identity, model.spec)
-  const { step, epoch, cursor, sums, loss, lastEpoch, best, progress, badSamples, seconds, result } = stored
+  const { step, epoch, cursor, sums, loss, lastEpoch, best, progress, badSamples, seconds, waitSeconds, result } = stored
   return {
     path: newest.path,
     skipped,
-    state: { step, epoch, cursor, sums, loss, lastEpoch, best, progress, badSamples, seconds, result },
+    state: { step, epoch, cursor, sums, loss, lastEpoch, best, progress, badSamples, seconds, waitSeconds, result },
     isa: stored.isa,
     device: stored.device ?? 'cpu', // runs of versions before there was a choice
     values,

@@ -14,7 +14,21 @@ export interface RunFolder {
   best: string
 }
 
-const COLUMNS = ['epoch', 'step', 'lr', 'loss', 'accuracy', 'valLoss', 'top1', 'top5', 'rawTop1', 'seconds', 'imagesPerSecond'] as const
+const COLUMNS = [
+  'epoch',
+  'step',
+  'lr',
+  'loss',
+  'accuracy',
+  'valLoss',
+  'top1',
+  'top5',
+  'rawTop1',
+  'seconds',
+  'imagesPerSecond',
+  'waitShare',
+  'badSamples',
+] as const
 const HEADER = COLUMNS.join(',')
 
 export function runFolder(dir: string): RunFolder {
@@ -68,7 +82,9 @@ export async function logEvents(folder: RunFolder, events: readonly TrainEvent[]
 export async function addResult(folder: RunFolder, epoch: EpochEvent): Promise<void> {
   const rows = await readResults(folder)
   const raw = epoch.raw?.top1 ?? null
-  const row = COLUMNS.map((column) => text(column === 'rawTop1' ? raw : epoch[column])).join(',')
+  const row = COLUMNS.map((column) =>
+    text(column === 'rawTop1' ? raw : column === 'badSamples' ? epoch.badSamples.length : epoch[column]),
+  ).join(',')
   await writeResults(folder, [...rows.filter((r) => r.epoch < epoch.epoch).map((r) => r.line), row])
 }
 

@@ -117,9 +117,10 @@ export class TrainSession implements LoopHooks, Session {
     )
     const sums = addChunk(this.state.sums, chunk, this.#parts.options.batchSize)
     const seconds = this.state.seconds + sums.seconds - this.state.sums.seconds
+    const waitSeconds = this.state.waitSeconds + sums.waitSeconds - this.state.sums.waitSeconds
     const [step, cursor] = [this.state.step + chunk.steps, this.state.cursor + chunk.steps]
     if (chunk.steps > 0) {
-      this.state = { ...this.state, step, cursor, sums, seconds, loss: steps.at(-1)!.loss }
+      this.state = { ...this.state, step, cursor, sums, seconds, waitSeconds, loss: steps.at(-1)!.loss }
       this.#checkpoint = null
     }
     yield* this.#tell([...steps, ...this.#countBad(chunk.bad, 'train')])
@@ -224,7 +225,7 @@ export class TrainSession implements LoopHooks, Session {
   }
 
   #countBad(bad: TrainChunk['bad'], split: 'train' | 'val'): WarningEvent[] {
-    const fresh = newBadSamples(this.state.badSamples, bad, split)
+    const fresh = newBadSamples(this.state.badSamples, bad, split, this.state.epoch + 1)
     if (fresh.length > 0) this.state = { ...this.state, badSamples: [...this.state.badSamples, ...fresh] }
     return fresh.map(badSampleWarning)
   }

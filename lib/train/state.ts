@@ -16,6 +16,8 @@ export interface BadSampleRecord {
   index: number
   reason: string
   split: 'train' | 'val'
+  /** In which it was met first, from 1. */
+  epoch: number
 }
 
 export interface RunState {
@@ -32,8 +34,9 @@ export interface RunState {
   best: BestEpoch | null
   progress: Progress | null
   badSamples: BadSampleRecord[]
-  /** Seconds of training since the run began. */
+  /** Seconds of training since the run began, and of them those spent waiting for data. */
   seconds: number
+  waitSeconds: number
   /** Set once the run is finished. */
   result: TrainResult | null
 }
@@ -56,7 +59,7 @@ const MAY_DIFFER = new Set(['threads', 'device', 'checkpoint.every', 'checkpoint
 
 export function freshState(): RunState {
   const none = { loss: null, lastEpoch: null, best: null, progress: null, badSamples: [], result: null }
-  return { step: 0, epoch: 0, cursor: 0, sums: emptySums(), seconds: 0, ...none }
+  return { step: 0, epoch: 0, cursor: 0, sums: emptySums(), seconds: 0, waitSeconds: 0, ...none }
 }
 
 /** The options as they are stored and compared: flat, by path. */

@@ -3,7 +3,7 @@ import type { TrainChunk } from '../native.js'
 import { learningRate, totalSteps, type Schedule } from '../optim/schedule.js'
 import { isBest } from './best.js'
 import type { EpochEvent, Scores, StartEvent, StepEvent, TrainResult } from './events.js'
-import { epochMeans, rate } from './metrics.js'
+import { epochMeans, rate, shareOf } from './metrics.js'
 import type { BestMetric } from './option-types.js'
 import type { RunState } from './state.js'
 
@@ -31,7 +31,7 @@ export function epochEvent(
   metric: BestMetric,
   scores: { judged: Scores; raw: Scores | null } | null,
 ): EpochEvent {
-  const { sums, step, epoch } = state
+  const { sums, step, epoch, badSamples } = state
   return {
     type: 'epoch',
     epoch: epoch + 1,
@@ -45,6 +45,8 @@ export function epochEvent(
     best: isBest(metric, scores?.judged ?? null, state.best),
     seconds: sums.seconds,
     waitSeconds: sums.waitSeconds,
+    waitShare: shareOf(sums.waitSeconds, sums.seconds),
+    badSamples: badSamples.filter((record) => record.epoch === epoch + 1).map(({ path, reason, split }) => ({ path, reason, split })),
   }
 }
 
@@ -67,6 +69,7 @@ export function resultOf(state: RunState, start: StartEvent, schedule: Schedule,
     best: best === null ? null : { top1: best.top1, epoch: best.epoch },
     badSamples: badSamples.length,
     seconds,
+    waitShare: shareOf(state.waitSeconds, seconds),
     imagesPerSecond: rate(step * start.options.batchSize, seconds),
     checkpoint: null,
   }

@@ -118,7 +118,9 @@ bool TarWalk::next(TarEntry& entry) {
     const std::span<const uint8_t> fields(header);
     const char type = static_cast<char>(header[kTypeAt]);
     const int64_t own_size = number_of(fields.subspan(kSizeAt, kSizeBytes));
-    const int64_t size = overrides.size >= 0 ? overrides.size : own_size;
+    // Of the next file; the records that say so have their own.
+    const bool record = type == 'L' || type == 'K' || type == 'x' || type == 'g';
+    const int64_t size = !record && overrides.size >= 0 ? overrides.size : own_size;
     if (size < 0) fail("an entry's size is no number");
     if (type == 'L' || type == 'x' || type == 'g') {
       if (type == 'L') {

@@ -49,8 +49,10 @@ const epoch: EpochEvent = {
   raw: null,
   best: true,
   seconds: 75,
-  waitSeconds: 1,
+  waitSeconds: 15,
+  waitShare: 0.2,
   imagesPerSecond: 266,
+  badSamples: [{ path: 'a.jpg', reason: 'cut short', split: 'train' }],
 }
 
 function recorder(live: boolean) {
@@ -74,7 +76,7 @@ describe('progress', () => {
   it('shows epoch, step, loss, accuracy, speed and time left', () => {
     expect(stepLine(start, step(36), 512)).to.equal('epoch 1/12  step 36/936  loss 2.3000  accuracy 12.50 %  512 img/s  ETA 7:30')
     expect(epochLine(start, epoch)).to.equal(
-      'epoch  3/12  loss 1.5000  accuracy 45.00 %  top-1 50.00 %  top-5 90.00 %  val loss 1.4000  266 img/s  1:15  best',
+      'epoch  3/12  loss 1.5000  accuracy 45.00 %  top-1 50.00 %  top-5 90.00 %  val loss 1.4000  266 img/s  waited 20 %  1 unreadable  1:15  best',
     )
   })
 
@@ -140,6 +142,7 @@ describe('progress', () => {
       valLoss: 0.7,
       best: { top1: 0.79, epoch: 11 },
       badSamples: 2,
+      waitShare: 0.07,
       seconds: 100,
       imagesPerSecond: 200,
       checkpoint: 'runs/x/checkpoints/step-00000936',
@@ -147,6 +150,7 @@ describe('progress', () => {
     expect(resultLines(result)).to.deep.equal([
       'finished: 12 epochs, 936 steps',
       'top-1 78.00 %, top-5 98.00 %; best 79.00 % in epoch 11',
+      '7 % of the time waited for data',
       '2 images could not be read',
       'saved in runs/x/checkpoints/step-00000936',
     ])

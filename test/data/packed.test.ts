@@ -118,6 +118,11 @@ describe('tar shards made elsewhere', () => {
     ['an entry beyond the end', [{ name: 'a.png', size: '00077777777\0' }], /at byte 0 an entry of 16777215 bytes goes beyond the end/],
     ['a size that is no number', [{ name: 'a.png', size: 'abcdefghijk\0' }], /size is no number/],
     ['a negative size', [{ name: 'a.png', size: '\xff'.repeat(12) }], /size is no number/],
+    [
+      'a record with no size after one that gives a size',
+      [pax({ size: '3' }), { ...pax({ path: 'x' }), size: 'abcdefghijk\0' }],
+      /size is no number/,
+    ],
     ['a sparse file', [{ name: 'a.png', type: 'S' }], /sparse/],
     ['a sparse file by pax', [pax({ 'GNU.sparse.major': '1' }), { name: 'a.png' }], /sparse/],
     ['a piece of another volume', [{ name: 'a.png', type: 'M' }], /another volume/],

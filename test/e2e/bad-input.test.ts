@@ -168,6 +168,11 @@ describe('e2e: bad input and its exit codes', function () {
     expect(warnings[0]).to.include({ about: 'bad-sample', path: at('data', 'train', 'cat', 'broken.jpg') })
     expect(warnings[0]!.reason).to.be.a('string').and.not.equal('')
     expect(outcome.last).to.include({ badSamples: 1, classes: 2 })
+    const epochs = outcome.events.filter(({ type }) => type === 'epoch')
+    expect(epochs.flatMap((e) => e.badSamples as unknown[])).to.deep.equal([
+      { path: warnings[0]!.path, reason: warnings[0]!.reason, split: 'train' },
+    ])
+    expect(epochs[0]!.waitShare).to.be.within(0, 1)
     await refused([...args, '--fresh', '--set', 'data.badSampleBudget=0'], 3, 'ERR_SKNET_BAD_SAMPLES', /broken\.jpg/)
   })
 

@@ -14,15 +14,15 @@ describe('bad samples', () => {
   })
 
   it('are told once each, training and validation apart', () => {
-    const first = newBadSamples([], [bad(3), bad(3), bad(1)], 'train')
+    const first = newBadSamples([], [bad(3), bad(3), bad(1)], 'train', 1)
     expect(first.map((record) => record.index)).to.deep.equal([3, 1])
-    expect(newBadSamples(first, [bad(1), bad(4)], 'train').map((record) => record.index)).to.deep.equal([4])
-    expect(newBadSamples(first, [bad(1)], 'val')).to.have.length(1)
+    expect(newBadSamples(first, [bad(1), bad(4)], 'train', 1).map((record) => record.index)).to.deep.equal([4])
+    expect(newBadSamples(first, [bad(1)], 'val', 1)).to.have.length(1)
     expect(badSampleWarning(first[0]!)).to.deep.include({ type: 'warning', path: 'img-3.jpg', reason: 'cut short' })
   })
 
   it('stop the run when there are more', () => {
-    const records = newBadSamples([], [bad(1), bad(2)], 'train')
+    const records = newBadSamples([], [bad(1), bad(2)], 'train', 1)
     checkBadSamples(records, 2)
     expect(() => checkBadSamples(records, 1)).to.throw(SknetError, /2 images cannot be read, 1 are allowed.*img-2\.jpg/)
   })

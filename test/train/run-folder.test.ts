@@ -20,7 +20,9 @@ const epoch = (n: number, top1: number | null = n / 10): EpochEvent => ({
   best: true,
   seconds: 1,
   waitSeconds: 0,
+  waitShare: 0.25,
   imagesPerSecond: 100,
+  badSamples: [{ path: 'a.jpg', reason: 'cut short', split: 'val' }],
 })
 
 describe('run folder', () => {
@@ -67,7 +69,7 @@ describe('run folder', () => {
     await addResult(runFolder(dir), epoch(1, null))
     const [header, row] = await results()
     const cells = Object.fromEntries(header!.split(',').map((name, i) => [name, row!.split(',')[i]]))
-    expect(cells).to.include({ epoch: '1', top1: '', valLoss: '', rawTop1: '', loss: '2' })
+    expect(cells).to.include({ epoch: '1', top1: '', valLoss: '', rawTop1: '', loss: '2', waitShare: '0.25', badSamples: '1' })
   })
 
   it('appends events, one JSON object a line', async () => {
