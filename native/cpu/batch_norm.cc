@@ -23,7 +23,7 @@ size_t statistics_workspace(const BatchNormProblem& p) { return batch_stats_work
 
 void statistics(const BatchNormProblem& p, const BatchNormStatisticsArgs& a, const Exec& exec) {
   batch_stats(
-      *exec.pool, static_cast<const Elem*>(a.u), p.n, p.hw, p.c, reinterpret_cast<float*>(exec.workspace),
+      *exec.pool, static_cast<const Elem*>(a.u), p.n, p.hw, p.c, reinterpret_cast<double*>(exec.workspace),
       [&](int c, double mean, double squares) { set_statistics(a.statistics, c, p.c, mean, squares, static_cast<double>(p.rows())); });
 }
 

@@ -16,7 +16,7 @@ inline PixelChunks batch_stats_chunks(int n, int hw, int channels) {
 
 inline size_t batch_stats_workspace(int n, int hw, int channels) {
   const int64_t planes = static_cast<int64_t>(n) * blocks_in(channels, kLanes);
-  return sizeof(float) * static_cast<size_t>(planes * batch_stats_chunks(n, hw, channels).count * 2 * kLanes);
+  return sizeof(double) * static_cast<size_t>(planes * batch_stats_chunks(n, hw, channels).count * 2 * kLanes);
 }
 
 // Sum of f(vector) over `pixels` of one plane.
@@ -43,28 +43,35 @@ inline WideSum sum_pixels(const Elem* x, int pixels, const F& f) {
 // emit(channel, mean, sum of squared deviations) in float64, called in parallel for every channel, the padded ones too.
 // partial: batch_stats_workspace() bytes.
 template <class Emit>
-inline void batch_stats(ThreadPool& pool, const Elem* u, int n, int hw, int channels, float* partial, const Emit& emit) {
+inline void batch_stats(ThreadPool& pool, const Elem* u, int n, int hw, int channels, double* partial, const Emit& emit) {
   const int blocks = blocks_in(channels, kLanes);
   const PixelChunks chunks = batch_stats_chunks(n, hw, channels);
   const auto piece_pixels = [=](int piece) { return min_of(hw - piece * chunks.size, chunks.size); };
   parallel_for(pool, static_cast<int64_t>(n) * blocks * chunks.count, [&](int64_t item, int) {
     const int piece = static_cast<int>(item % chunks.count), pixels = piece_pixels(piece);
     const Elem* x = u + (item / chunks.count * hw + static_cast<int64_t>(piece) * chunks.size) * kLanes;
-    float* out = partial + item * 2 * kLanes;
-    double sums[kLanes];
-    sum_pixels(x, pixels, [](Vec v) { return v; }).store_to(sums);
-    for (int lane = 0; lane < kLanes; ++lane) out[lane] = static_cast<float>(sums[lane] / pixels);
-    const Vec mean = load(out);
-    sum_pixels(x, pixels, [&](Vec v) { return (v - mean) * (v - mean); }).store_to(sums);
-    for (int lane = 0; lane < kLanes; ++lane) out[kLanes + lane] = static_cast<float>(sums[lane]);
+    double *out = partial + item * 2 * kLanes, *squares = out + kLanes;
+    float rounded[kLanes];  // means, as the pixels' deviations are taken from
+    sum_pixels(x, pixels, [](Vec v) { return v; }).store_to(out);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      out[lane] /= pixels;
+      rounded[lane] = static_cast<float>(out[lane]);
+    }
+    const Vec mean = load(rounded);
+    sum_pixels(x, pixels, [&](Vec v) { return (v - mean) * (v - mean); }).store_to(squares);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const double off = rounded[lane] - out[lane];
+      const double exact = squares[lane] - pixels * off * off;
+      squares[lane] = exact < 0 ? 0 : exact;
+    }
   });
   parallel_for(pool, blocks, [&](int64_t block, int) {
     double mean[kLanes] = {}, squares[kLanes] = {};
     double count = 0;
     for (int image = 0; image < n; ++image) {
-      const float* pieces = partial + (static_cast<int64_t>(image) * blocks + block) * chunks.count * 2 * kLanes;
+      const double* pieces = partial + (static_cast<int64_t>(image) * blocks + block) * chunks.count * 2 * kLanes;
       for (int piece = 0; piece < chunks.count; ++piece) {
-        const float* from = pieces + static_cast<int64_t>(piece) * 2 * kLanes;
+        const double* from = pieces + static_cast<int64_t>(piece) * 2 * kLanes;
         const double pixels = piece_pixels(piece), share = pixels / (count + pixels);
         for (int lane = 0; lane < kLanes; ++lane) {
           const double delta = from[lane] - mean[lane];

@@ -85,9 +85,10 @@ struct PointSource {
       for (int64_t at = 0; at < static_cast<int64_t>(count) * kLanes; at += kLineElems) read.prefetch(base + at);
     }
   }
-  void fill(int image, int first, int count, Operand* dst) const { fill_blocks(image, first, count, 0, blocks, dst); }
-  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* dst) const {
-    for (int b = block0; b < block0 + count_blocks; ++b) {
+  static constexpr bool kAtOnce = false;
+  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* to, int64_t dst_block) const {
+    for (int b = block0; b < block0 + count_blocks; ++b, to += dst_block) {
+      Operand* dst = to;
       const auto value = read.prepare(b);
       const int64_t base = image * grid.image + b * grid.block;
       if (stride == 1) {
@@ -111,12 +112,11 @@ struct WindowSource {
 
   void prefetch(int, int, int, int, int) const {}
   const Operand* direct(int, int) const { return nullptr; }
-  void fill(int image, int first, int count, Operand* dst) const {
-    fill_blocks(image, first, count, 0, p.kernel * p.kernel * blocks_in(p.c, kLanes), dst);
-  }
-  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* dst) const {
+  static constexpr bool kAtOnce = false;
+  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* to, int64_t dst_block) const {
     const int blocks = blocks_in(p.c, kLanes);
-    for (int k = block0; k < block0 + count_blocks; ++k) {
+    for (int k = block0; k < block0 + count_blocks; ++k, to += dst_block) {
+      Operand* dst = to;
       const int tap = k / blocks, b = k % blocks;
       const int dh = tap / p.kernel * p.dilation - p.padding, dw = tap % p.kernel * p.dilation - p.padding;
       const auto value = read.prepare(b);
@@ -140,10 +140,8 @@ struct RowsSource {
   static constexpr int kMostTaps = 512;  // k at most
   void prefetch(int, int, int, int, int) const {}
   const Operand* direct(int, int) const { return nullptr; }
-  void fill(int image, int first, int count, Operand* dst) const {
-    fill_blocks(image, first, count, 0, ceil_div(p.kernel * p.kernel * p.c, kLanes), dst);
-  }
-  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* dst) const {
+  static constexpr bool kAtOnce = true;
+  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* dst, int64_t dst_block) const {
     const int run = p.kernel * p.c;
     const float* rows = x + static_cast<int64_t>(image) * p.h * p.w * p.c;
     alignas(64) float window[kMostTaps + 2 * kLanes] = {};
@@ -164,7 +162,7 @@ struct RowsSource {
           }
         }
       }
-      for (int b = 0; b < count_blocks; ++b) store(dst + static_cast<int64_t>(b) * count * kLanes, load(window + (block0 + b) * kLanes));
+      for (int b = 0; b < count_blocks; ++b) store(dst + b * dst_block, load(window + (block0 + b) * kLanes));
     }
   }
 };
@@ -178,17 +176,17 @@ struct TransposedSource {
 
   void prefetch(int, int, int, int, int) const {}
   const Operand* direct(int, int) const { return nullptr; }
-  void fill(int image, int first, int count, Operand* dst) const {
+  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* to, int64_t dst_block) const {
     const int blocks = blocks_in(p.out, kLanes);
-    for (int tap = 0; tap < p.kernel * p.kernel; ++tap) {
+    for (int k = block0; k < block0 + count_blocks; ++k, to += dst_block) {
+      Operand* dst = to;
+      const int tap = k / blocks;
       const int dh = p.padding - tap / p.kernel * p.dilation, dw = p.padding - tap % p.kernel * p.dilation;
-      for (int b = 0; b < blocks; ++b) {
-        const Elem* plane = dy + (static_cast<int64_t>(image) * blocks + b) * p.oh * p.ow * kLanes;
-        for (int pixel = first; pixel < first + count; ++pixel, dst += kLanes) {
-          const int h = pixel / p.w + dh, w = pixel % p.w + dw;
-          const bool hit = h >= 0 && w >= 0 && h % p.stride == 0 && w % p.stride == 0 && h / p.stride < p.oh && w / p.stride < p.ow;
-          store(dst, hit ? load(plane + (static_cast<int64_t>(h / p.stride) * p.ow + w / p.stride) * kLanes) : Vec{});
-        }
+      const Elem* plane = dy + (static_cast<int64_t>(image) * blocks + k % blocks) * p.oh * p.ow * kLanes;
+      for (int pixel = first; pixel < first + count; ++pixel, dst += kLanes) {
+        const int h = pixel / p.w + dh, w = pixel % p.w + dw;
+        const bool hit = h >= 0 && w >= 0 && h % p.stride == 0 && w % p.stride == 0 && h / p.stride < p.oh && w / p.stride < p.ow;
+        store(dst, hit ? load(plane + (static_cast<int64_t>(h / p.stride) * p.ow + w / p.stride) * kLanes) : Vec{});
       }
     }
   }

@@ -4,6 +4,7 @@
 
 #include <type_traits>
 
+#include "cpu/bias_gradient.h"
 #include "cpu/columns.h"
 #include "cpu/gemm.h"
 #include "cpu/kernels.h"
@@ -171,19 +172,12 @@ void finish_statistics(const Conv2dProblem& p, const PixelPlan& plan, const Norm
 }
 
 void pack_forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
-  const float* weight = a.weight;
   Operand* packed = reinterpret_cast<Operand*>(exec.packed);
   const int k = window_blocks(p) * kLanes;
-  if (pointwise(p) && !p.fusion.x_rows) {
-    return pack_weights<false>(*exec.pool, k, p.out, packed,
-                               [&](int i, int o) { return i < p.c ? weight[static_cast<int64_t>(o) * p.c + i] : 0; });
-  }
+  if (pointwise(p) && !p.fusion.x_rows) return pack_columns(*exec.pool, a.weight, p.c, p.out, k, packed);
   const WeightIndex index(p);
   const int64_t row = static_cast<int64_t>(p.c) * taps(p);
-  pack_weights<false>(*exec.pool, k, p.out, packed, [&](int i, int o) {
-    const int at = index(i);
-    return at < 0 ? 0 : weight[o * row + at];
-  });
+  pack_weights(*exec.pool, k, p.out, a.weight, packed, [&](int i, int o) { return index(i) < 0 ? -1 : o * row + index(i); });
 }
 
 void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
@@ -293,13 +287,12 @@ const Elem* fill_unreached(const Conv2dProblem& p, const Conv2dBackwardDataArgs&
 }
 
 void pack_backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
-  const float* weight = a.weight;
   Operand* packed = reinterpret_cast<Operand*>(exec.packed);
   const int k = transposed_blocks(p) * kLanes, padded_out = padded_channels(p.out, kLanes), all_taps = taps(p);
-  if (pointwise(p)) return pack_rows(*exec.pool, weight, p.out, p.c, k, packed);
-  pack_weights<true>(*exec.pool, k, p.c, packed, [&](int i, int c) {
+  if (pointwise(p)) return pack_rows(*exec.pool, a.weight, p.out, p.c, k, packed);
+  pack_weights(*exec.pool, k, p.c, a.weight, packed, [&](int i, int c) {
     const int tap = i / padded_out, o = i % padded_out;
-    return o < p.out ? weight[(static_cast<int64_t>(o) * p.c + c) * all_taps + tap] : 0;
+    return o < p.out ? (static_cast<int64_t>(o) * p.c + c) * all_taps + tap : -1;
   });
 }
 
@@ -338,59 +331,37 @@ ReducePlan backward_weight_plan(const Conv2dProblem& p) {
 size_t backward_weight_workspace(const Conv2dProblem& p) { return reduce_workspace(backward_weight_plan(p)); }
 size_t backward_weight_scratch(const Conv2dProblem& p) { return reduce_scratch(backward_weight_plan(p)); }
 
-// dbias[o] = sum of dy over all rows.
-template <class Gradient>
-void bias_gradient(const Conv2dProblem& p, const Gradient& gradient, float* dbias, const Exec& exec) {
-  parallel_for(*exec.pool, blocks_of(p.out), [&](int64_t block, int) {
-    const auto value = gradient.read.prepare(static_cast<int>(block));
-    WideSum total;
-    for (int image = 0; image < gradient.grid.images; ++image) {
-      Vec sum{};
-      for (int pixel = 0; pixel < gradient.grid.pixels; ++pixel) {
-        sum += value(image * gradient.grid.image + block * gradient.grid.block + pixel * gradient.grid.pixel);
-      }
-      total.add(sum);
-    }
-    double sums[kLanes];
-    total.store_to(sums);
-    for (int lane = 0; lane < min_of(kLanes, p.out - static_cast<int>(block) * kLanes); ++lane) {
-      dbias[block * kLanes + lane] = static_cast<float>(sums[lane]);
-    }
-  });
-}
-
 void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
   float* partial = reinterpret_cast<float*>(exec.workspace);
   const ReducePlan plan = backward_weight_plan(p);
   with_source(p, a.x, a.x_norm, [&](const auto& source) {
     with_gradient(p, a.dy, a.dy_norm, [&](const auto& gradient) {
       gemm_reduce(exec, plan, p.out, partial, source, gradient);
-      if (a.dbias != nullptr) bias_gradient(p, gradient, a.dbias, exec);
+      if (a.dbias != nullptr) bias_gradient(gradient, p.out, a.dbias, *exec.pool);
     });
   });
   const WeightIndex index(p);
-  const int k = plan.blocks * kLanes;
-  const int64_t row = static_cast<int64_t>(p.c) * taps(p), all = static_cast<int64_t>(plan.pairs) * k * kPairLanes;
-  constexpr int kRows = 64;
-  const int parts = ceil_div(k, kRows);
-  parallel_for(*exec.pool, static_cast<int64_t>(plan.pairs) * parts, [&](int64_t item, int) {
-    const int pair = static_cast<int>(item / parts), k0 = static_cast<int>(item % parts) * kRows;
-    float* packed = partial + static_cast<int64_t>(pair) * k * kPairLanes;
-    for (int64_t at = static_cast<int64_t>(k0) * kPairLanes; at < static_cast<int64_t>(min_of(k, k0 + kRows)) * kPairLanes; at += kLanes) {
-      Vec sum = load(packed + at);
-      for (int chunk = 1; chunk < plan.chunks; ++chunk) sum += load(packed + chunk * all + at);
-      store(packed + at, sum);
-    }
-    for (int lane = 0; lane < min_of(kPairLanes, p.out - pair * kPairLanes); ++lane) {
-      float* to = a.dweight + (static_cast<int64_t>(pair) * kPairLanes + lane) * row;
-      const float* from = packed + lane;
-      if (pointwise(p) && !p.fusion.x_rows) {
-        for (int i = k0; i < min_of(p.c, k0 + kRows); ++i) to[i] = from[static_cast<int64_t>(i) * kPairLanes];
+  const int64_t row = static_cast<int64_t>(p.c) * taps(p), all = static_cast<int64_t>(plan.pairs) * plan.blocks * kLanes * kPairLanes;
+  const bool columns = pointwise(p) && !p.fusion.x_rows;  // as the weights lie in memory
+  parallel_for(*exec.pool, static_cast<int64_t>(plan.pairs) * plan.blocks, [&](int64_t item, int) {
+    const int pair = static_cast<int>(item / plan.blocks), k0 = static_cast<int>(item % plan.blocks) * kLanes;
+    for (int o = pair * kPairLanes; o < min_of(p.out, (pair + 1) * kPairLanes); o += kLanes) {
+      const float* from = partial + item * kLanes * kPairLanes + o % kPairLanes;
+      Vec square[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) square[i] = load(from + i * kPairLanes);
+      for (int chunk = 1; chunk < plan.chunks; ++chunk) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) square[i] += load(from + chunk * all + i * kPairLanes);
+      }
+      if (columns) {
+        transpose(square);
+        for (int r = 0; r < min_of(kLanes, p.out - o); ++r) store_part(a.dweight + (o + r) * row + k0, square[r], p.c - k0);
         continue;
       }
-      for (int i = k0; i < min_of(k, k0 + kRows); ++i) {
-        const int at = index(i);
-        if (at >= 0) to[at] = from[static_cast<int64_t>(i) * kPairLanes];
+      for (int i = 0; i < kLanes; ++i) {
+        const int at = index(k0 + i);
+        for (int r = 0; at >= 0 && r < min_of(kLanes, p.out - o); ++r) a.dweight[(o + r) * row + at] = square[i][r];
       }
     }
   });

@@ -1,5 +1,6 @@
 // conv2d on the CPU, candidate "planes": grouped and depthwise convolutions (planes.h).
 #include "core/thread_pool.h"
+#include "cpu/bias_gradient.h"
 #include "cpu/kernels.h"
 #include "cpu/planes_gradient.h"
 #include "ops/conv2d.h"
@@ -71,12 +72,10 @@ void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exe
       }
       const Vec bias = a.bias == nullptr ? Vec{} : load(a.bias + block * kLanes);
       Elem* y = static_cast<Elem*>(a.y) + (n * s.blocks + block) * p.oh * p.ow * kLanes;
-      for (int row = 0; row < p.oh; ++row, y += static_cast<int64_t>(p.ow) * kLanes) {
-        convolve_row(tiles, grids, count, p.ow, [&](int col, int pixels, const float* values) {
-          for (int t = 0; t < pixels; ++t) store(y + static_cast<int64_t>(col + t) * kLanes, load(values + t * kLanes) + bias);
-        });
-        for (int i = 0; i < count; ++i) grids[i].x += grids[i].next;
-      }
+      convolve_rows(tiles, grids, count, p.oh, p.ow, [&](int row, int col, int pixels, const float* values) {
+        Elem* to = y + (static_cast<int64_t>(row) * p.ow + col) * kLanes;
+        for (int t = 0; t < pixels; ++t) store(to + t * kLanes, load(values + t * kLanes) + bias);
+      });
     }
   });
 }
@@ -109,16 +108,14 @@ void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, cons
                                              phase_row, phase_col);
           if (grid.rows > 0) grids[count++] = grid;
         }
-        for (int row = phase_row; row < p.h; row += p.stride) {
-          convolve_row(tiles, grids, count, ceil_div(p.w - phase_col, p.stride), [&](int col, int pixels, const float* values) {
-            int64_t at = (static_cast<int64_t>(row) * p.w + phase_col + col * p.stride) * kLanes;
-            for (int t = 0; t < pixels; ++t, at += p.stride * kLanes) {
-              const Vec v = load(values + t * kLanes);
-              store(dx + at, add == nullptr ? v : load(add + at) + v);
-            }
-          });
-          for (int i = 0; i < count; ++i) grids[i].x += grids[i].next;
-        }
+        const int rows = ceil_div(p.h - phase_row, p.stride), cols = ceil_div(p.w - phase_col, p.stride);
+        convolve_rows(tiles, grids, count, rows, cols, [&](int row, int col, int pixels, const float* values) {
+          int64_t at = (static_cast<int64_t>(phase_row + row * p.stride) * p.w + phase_col + col * p.stride) * kLanes;
+          for (int t = 0; t < pixels; ++t, at += p.stride * kLanes) {
+            const Vec v = load(values + t * kLanes);
+            store(dx + at, add == nullptr ? v : load(add + at) + v);
+          }
+        });
       });
     }
   });
@@ -130,56 +127,51 @@ void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, cons
 size_t backward_weight_workspace(const Conv2dProblem& p) { return packed(p) * static_cast<size_t>(image_chunks(p.n, Shape(p).units)); }
 
 size_t backward_weight_scratch(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(Shape(p).gb * (input_plane(p, p.padding).floats() + gradient_plane(p).floats()));
-}
-
-// dbias[o] = sum of dy over images and pixels.
-void bias_gradient(const Conv2dProblem& p, const Elem* dy, float* dbias, const Exec& exec) {
-  const int blocks = blocks_of(p.out);
-  parallel_for(*exec.pool, blocks, [&](int64_t block, int) {
-    WideSum total;
-    for (int n = 0; n < p.n; ++n) {
-      for (int row = 0; row < p.oh; ++row) {
-        const Elem* from = dy + (((n * blocks + block) * p.oh + row) * p.ow) * kLanes;
-        Vec sum{};
-        for (int col = 0; col < p.ow; ++col) sum += load(from + static_cast<int64_t>(col) * kLanes);
-        total.add(sum);
-      }
-    }
-    double sums[kLanes];
-    total.store_to(sums);
-    for (int lane = 0; lane < min_of(kLanes, p.out - static_cast<int>(block) * kLanes); ++lane) {
-      dbias[block * kLanes + lane] = static_cast<float>(sums[lane]);
-    }
-  });
+  const Shape s(p);
+  const int copies = images_together(s.width) > 1 ? 3 : 1;  // two images and the laced planes
+  return sizeof(float) * static_cast<size_t>(copies * s.gb * (input_plane(p, p.padding).floats() + gradient_plane(p).floats()));
 }
 
 void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
   const Shape s(p);
   const PlaneShape x = input_plane(p, p.padding), dy = gradient_plane(p);
-  const int chunks = image_chunks(p.n, s.units), per_chunk = ceil_div(p.n, chunks);
+  const int chunks = image_chunks(p.n, s.units), per_chunk = ceil_div(p.n, chunks), together = images_together(s.width);
   float* gradients = reinterpret_cast<float*>(exec.workspace);
   parallel_for(*exec.pool, static_cast<int64_t>(chunks) * s.units, [&](int64_t item, int thread) {
+    const int64_t x_floats = s.gb * x.floats(), dy_floats = s.gb * dy.floats();
     float* x_planes = scratch_of(exec, thread);
-    float* dy_planes = x_planes + s.gb * x.floats();
+    float* dy_planes = x_planes + (together == 1 ? 1 : 3) * x_floats;
     const int chunk = static_cast<int>(item % chunks), unit = static_cast<int>(item / chunks);
     const auto gradient_of = [&](int b) { return gradients + (static_cast<int64_t>(unit * s.gb + b) * chunks + chunk) * s.weights; };
     for (int b = 0; b < s.gb; ++b) zero_floats(gradient_of(b), s.weights);
-    for (int n = chunk * per_chunk; n < min_of(p.n, (chunk + 1) * per_chunk); ++n) {
-      fill_unit(a.x, s, x, p.h, p.w, n, unit, x_planes);
-      fill_unit(a.dy, s, dy, p.oh, p.ow, n, unit, dy_planes);
+    const int end = min_of(p.n, (chunk + 1) * per_chunk);
+    for (int n = chunk * per_chunk; n < end; n += together) {
+      const int images = min_of(together, end - n);
+      for (int i = 0; i < images; ++i) {
+        fill_unit(a.x, s, x, p.h, p.w, n + i, unit, x_planes + i * x_floats);
+        fill_unit(a.dy, s, dy, p.oh, p.ow, n + i, unit, dy_planes + i * dy_floats);
+      }
+      const auto laced = [&](float* planes, int64_t floats) {
+        if (together == 1) return planes;
+        lace_planes(planes, images == 1 ? nullptr : planes + floats, s.gb, floats / s.gb, planes + 2 * floats);
+        return planes + 2 * floats;
+      };
+      const float *x_read = laced(x_planes, x_floats), *dy_read = laced(dy_planes, dy_floats);
       for (int b = 0; b < s.gb; ++b) {
         for (int part = 0; part < s.gb; ++part) {
-          const GradientPlanes g{operands(x_planes + part * x.floats()),
-                                 x.row(),
+          const GradientPlanes g{operands(x_read + part * x.floats()),
+                                 together * x.row(),
                                  p.stride,
                                  p.kernel,
                                  p.dilation,
-                                 operands(dy_planes + b * dy.floats()) + dy.origin(),
-                                 dy.row(),
+                                 operands(dy_read + b * dy.floats()) + together * dy.origin(),
+                                 together * dy.row(),
                                  p.oh,
                                  p.ow,
-                                 dy.cols - p.ow};
+                                 dy.cols - p.ow,
+                                 p.padding,
+                                 p.h,
+                                 p.w};
           gradient_taps(s.width, g, gradient_of(b) + part * s.part);
         }
       }
@@ -188,7 +180,9 @@ void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, 
   parallel_for(*exec.pool, s.blocks, [&](int64_t block, int) {
     unpack_planes(p, sum_chunks(gradients + block * chunks * s.weights, chunks, s.weights), static_cast<int>(block), a.dweight);
   });
-  if (a.dbias != nullptr) bias_gradient(p, static_cast<const Elem*>(a.dy), a.dbias, exec);
+  if (a.dbias == nullptr) return;
+  const Grid grid = grid_of(p, p.oh * p.ow, p.out);
+  bias_gradient(PointSource<PlainRead>{{static_cast<const Elem*>(a.dy)}, grid, p.ow, p.ow, 1, s.blocks}, p.out, a.dbias, *exec.pool);
 }
 
 }  // namespace

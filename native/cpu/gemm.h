@@ -7,6 +7,7 @@
 
 #include "core/exec.h"
 #include "core/thread_pool.h"
+#include "cpu/square.h"
 #include "cpu/tiles.h"
 
 namespace sknet::cpu {
@@ -22,45 +23,61 @@ constexpr int64_t kPieceFloats = 160 * 1024;
 constexpr int pairs_of(int out) { return ceil_div(out, kPairLanes); }
 constexpr int64_t packed_size(int k, int out) { return static_cast<int64_t>(pairs_of(out)) * kPairLanes * k; }
 
-// element(k, o) -> w[k][o], asked only for o < out. BY_ROWS: neighbouring o are neighbours in memory, else neighbouring k.
-template <bool BY_ROWS, class Element>
-inline void pack_weights(ThreadPool& pool, int k, int out, Operand* packed, const Element& element) {
+// Calls f(pair, first k, last k) in parallel for parts of all pairs; a part is whole blocks.
+template <class F>
+inline void for_packed_parts(ThreadPool& pool, int k, int out, const F& f) {
   constexpr int kRows = 128;
   const int parts = ceil_div(k, kRows);
   parallel_for(pool, static_cast<int64_t>(pairs_of(out)) * parts, [&](int64_t item, int) {
-    const int pair = static_cast<int>(item / parts), k0 = static_cast<int>(item % parts) * kRows, k1 = min_of(k, k0 + kRows);
+    const int k0 = static_cast<int>(item % parts) * kRows;
+    f(static_cast<int>(item / parts), k0, min_of(k, k0 + kRows));
+  });
+}
+
+// From weight[index(k, o)], asked only for o < out; zero where the index is negative.
+template <class Index>
+inline void pack_weights(ThreadPool& pool, int k, int out, const float* weight, Operand* packed, const Index& index) {
+  for_packed_parts(pool, k, out, [&](int pair, int k0, int k1) {
     Operand* dst = packed + static_cast<int64_t>(pair) * k * kPairLanes;
-    const int o0 = pair * kPairLanes, lanes = min_of(kPairLanes, out - o0);
-    const auto at = [dst](int i, int lane) { return dst + (static_cast<int64_t>(i / kDot) * kPairLanes + lane) * kDot + i % kDot; };
-    if constexpr (BY_ROWS) {
-      for (int i = k0; i < k1; ++i) {
-        Operand* row = at(i, 0);
-        for (int lane = 0; lane < lanes; ++lane) row[lane * kDot] = to_operand(element(i, o0 + lane));
+    for (int i = k0; i < k1; ++i) {
+      Operand* row = dst + static_cast<int64_t>(i / kDot) * kPairLanes * kDot + i % kDot;
+      for (int lane = 0; lane < kPairLanes; ++lane) {
+        const int64_t at = pair * kPairLanes + lane < out ? index(i, pair * kPairLanes + lane) : -1;
+        row[lane * kDot] = to_operand(at < 0 ? 0 : weight[at]);
       }
-    } else {
-      for (int lane = 0; lane < lanes; ++lane) {
-        for (int i = k0; i < k1; ++i) *at(i, lane) = to_operand(element(i, o0 + lane));
-      }
-    }
-    for (int lane = lanes; lane < kPairLanes; ++lane) {
-      for (int i = k0; i < k1; ++i) *at(i, lane) = to_operand(0);
     }
   });
 }
 
 // The same from w[k][o] as it lies in memory, `rows` of it; zeros up to k.
 inline void pack_rows(ThreadPool& pool, const float* w, int rows, int out, int k, Operand* packed) {
-  constexpr int kRows = 128;
-  const int parts = ceil_div(k, kRows);
-  parallel_for(pool, static_cast<int64_t>(pairs_of(out)) * parts, [&](int64_t item, int) {
-    const int pair = static_cast<int>(item / parts), k0 = static_cast<int>(item % parts) * kRows, k1 = min_of(k, k0 + kRows);
-    const int o0 = pair * kPairLanes, lanes = min_of(kPairLanes, out - o0);
+  for_packed_parts(pool, k, out, [&](int pair, int k0, int k1) {
     Operand* dst = packed + (static_cast<int64_t>(pair) * k + k0) * kPairLanes;
     for (int i = k0; i < k1; i += kDot) {
-      alignas(64) float row[kDot][kPairLanes] = {};
-      for (int d = 0; d < kDot && i + d < rows; ++d) copy_floats(row[d], w + static_cast<int64_t>(i + d) * out + o0, lanes);
-      for (int lane = 0; lane < kPairLanes; ++lane) {
-        for (int d = 0; d < kDot; ++d) *dst++ = to_operand(row[d][lane]);
+      for (int o = pair * kPairLanes; o < (pair + 1) * kPairLanes; o += kLanes, dst += kLanes * kDot) {
+        Vec row[kDot];
+        for (int d = 0; d < kDot; ++d) row[d] = i + d < rows ? load_part(w + static_cast<int64_t>(i + d) * out + o, out - o) : Vec{};
+        store_dots(dst, row);
+      }
+    }
+  });
+}
+
+// The same from w[o][k] as it lies in memory, `columns` of k, by squares that are transposed in registers.
+inline void pack_columns(ThreadPool& pool, const float* w, int columns, int out, int k, Operand* packed) {
+  for_packed_parts(pool, k, out, [&](int pair, int k0, int k1) {
+    Operand* dst = packed + static_cast<int64_t>(pair) * k * kPairLanes;
+    for (int i = k0; i < k1; i += kLanes) {
+      for (int half = 0; half < 2; ++half) {
+        const int o = pair * kPairLanes + half * kLanes;
+        Vec square[kLanes];
+#pragma GCC unroll 16
+        for (int r = 0; r < kLanes; ++r) {
+          square[r] = o + r < out ? load_part(w + static_cast<int64_t>(o + r) * columns + i, columns - i) : Vec{};
+        }
+        transpose(square);
+#pragma GCC unroll 16
+        for (int r = 0; r < kLanes; r += kDot) store_dots(dst + (i + r) * kPairLanes + half * kLanes * kDot, square + r);
       }
     }
   });
@@ -140,8 +157,9 @@ inline size_t pixels_scratch(const PixelPlan& p) {
   return sizeof(Operand) * static_cast<size_t>(p.blocks) * static_cast<size_t>(p.piece) * kLanes;
 }
 
-// source.direct(image, pixel): x's first block at that pixel, blocks source.block_stride elements apart; null: source.fill(image, pixel,
-// count, dst) writes [blocks][count][kLanes]. source.prefetch(image, pixel, count, first block, last block) asks for memory.
+// source.direct(image, pixel): x's first block at that pixel, blocks source.block_stride elements apart; null:
+// source.fill_blocks(image, pixel, count, first block, blocks, dst, stride) writes [blocks][count][kLanes], blocks `stride` elements apart.
+// source.prefetch(image, pixel, count, first block, last block) asks for memory.
 // epilogue.begin(item, image, block) -> state; state.prefetch(pixel, count) asks for what state.tile will read; state.tile(pixel, count,
 // values) gets each tile's [count][kLanes] in order of the pixels; state.end() closes the piece. out: channels of y.
 template <class Source, class Epilogue>
@@ -155,9 +173,9 @@ inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const Ope
     int64_t block_stride = source.block_stride;
     if (x == nullptr) {
       Operand* copy = reinterpret_cast<Operand*>(exec.scratch + thread * exec.scratch_stride);
-      source.fill(image, first, count, copy);
-      x = copy;
       block_stride = static_cast<int64_t>(count) * kLanes;
+      source.fill_blocks(image, first, count, 0, p.blocks, copy, block_stride);
+      x = copy;
     }
     const int pair0 = static_cast<int>(item % p.parts) * p.part_pairs, pair1 = min_of(p.pairs, pair0 + p.part_pairs);
     // The piece that this thread will most likely take next, a few blocks of it for every pair of outputs.
@@ -203,11 +221,24 @@ constexpr int kReduceRows = 8;  // of a block of k at once
 #else
 constexpr int kReduceRows = 4;
 #endif
-constexpr int kPartPairs = 64 / kLanes;  // pairs of output blocks whose dy is held together
+constexpr int kPartPairs = 64 / kLanes * kDot;  // pairs of output blocks whose dy is held together
 
+// A piece is a run of an image's pixels, or `together` whole images where those are small.
 struct ReducePlan {
-  int images, pixels, blocks, piece, pieces;
+  int images, pixels, blocks, together, piece, pieces;  // pixels of a piece, pieces of an image (or group of images)
   int pairs, parts, part_pairs, chunks, chunk_pieces;
+
+  int all_pieces() const { return ceil_div(images, together) * pieces; }
+  int piece_pixels(int index) const {
+    if (together > 1) return min_of(together, images - index * together) * pixels;
+    return min_of(piece, pixels - index % pieces * piece);
+  }
+  // Calls f(image, first pixel, pixels, where they lie in the piece).
+  template <class F>
+  void for_images(int index, const F& f) const {
+    if (together == 1) return f(index / pieces, index % pieces * piece, piece_pixels(index), 0);
+    for (int i = 0; i < piece_pixels(index) / pixels; ++i) f(index * together + i, 0, pixels, i * pixels);
+  }
 };
 
 inline ReducePlan plan_reduce(int images, int pixels, int blocks, int out) {
@@ -215,13 +246,14 @@ inline ReducePlan plan_reduce(int images, int pixels, int blocks, int out) {
   p.images = images;
   p.pixels = pixels;
   p.blocks = blocks;
-  const int most = max_of(1, static_cast<int>(min_of<int64_t>(kMaxPixels, kPieceFloats / (static_cast<int64_t>(blocks) * kLanes))));
-  p.piece = ceil_div(pixels, ceil_div(pixels, max_of(most, 32)));
-  p.pieces = ceil_div(pixels, p.piece);
+  const int most = max_of(1, static_cast<int>(min_of<int64_t>(kMaxPixels, kDot * kPieceFloats / (static_cast<int64_t>(blocks) * kLanes))));
+  p.together = min_of(images, max_of(1, most / pixels));
+  p.piece = p.together > 1 ? p.together * pixels : ceil_div(pixels, ceil_div(pixels, max_of(most, 32)));
+  p.pieces = p.together > 1 ? 1 : ceil_div(pixels, p.piece);
   p.pairs = pairs_of(out);
   p.part_pairs = min_of(p.pairs, kPartPairs);
   p.parts = ceil_div(p.pairs, p.part_pairs);
-  const int all = images * p.pieces;
+  const int all = p.all_pieces();
   p.chunk_pieces = ceil_div(all, min_of(all, ceil_div(kMinItems, p.parts)));
   p.chunks = ceil_div(all, p.chunk_pieces);
   return p;
@@ -255,30 +287,33 @@ inline void lace_pixels(const Operand* from, int count, Operand* to) {
 }
 #endif
 
-// What gemm_reduce runs over: blocks [first, first + blocks) of a source, in `copy` where it must be copied or laced. copy has room for
-// count + kDot pixels a block.
+// What gemm_reduce runs over: blocks [first, first + blocks) of a piece of a source, in `copy` where it must be copied or laced. copy has
+// room for the piece's pixels + kDot a block.
 struct ReduceOperand {
   const Operand* data;
   int64_t block_stride;
 };
 
 template <class Source>
-inline ReduceOperand reduce_operand(const Source& source, int image, int pixel, int count, int first, int blocks, Operand* copy) {
-  const Operand* direct = source.direct(image, pixel);
-  if constexpr (kDot == 1) {
-    if (direct != nullptr) return {direct + first * source.block_stride, source.block_stride};
-    source.fill_blocks(image, pixel, count, first, blocks, copy);
-    return {copy, static_cast<int64_t>(count) * kLanes};
-  } else {
+inline ReduceOperand reduce_operand(const Source& source, const ReducePlan& p, int piece, int first, int blocks, Operand* copy) {
+  const int count = p.piece_pixels(piece);
+  const Operand* direct = nullptr;
+  if (p.together == 1) p.for_images(piece, [&](int image, int pixel, int, int) { direct = source.direct(image, pixel); });
+  if (kDot == 1 && direct != nullptr) return {direct + first * source.block_stride, source.block_stride};
+  const int64_t stride = static_cast<int64_t>(ceil_div(count, kDot)) * kDot * kLanes;
+  const auto fill = [&](int block, int several) {
+    p.for_images(piece, [&](int image, int pixel, int pixels, int at) {
+      source.fill_blocks(image, pixel, pixels, first + block, several, copy + block * stride + static_cast<int64_t>(at) * kLanes, stride);
+    });
+  };
+  if (direct == nullptr && (kDot == 1 || Source::kAtOnce)) fill(0, blocks);
 #if defined(SKNET_STORE_BF16) && defined(__AVX512BF16__)
-    const int64_t stride = static_cast<int64_t>(ceil_div(count, kDot)) * kDot * kLanes;
-    for (int b = 0; b < blocks; ++b) {
-      if (direct == nullptr) source.fill_blocks(image, pixel, count, first + b, 1, copy + b * stride);
-      lace_pixels(direct == nullptr ? copy + b * stride : direct + (first + b) * source.block_stride, count, copy + b * stride);
-    }
-    return {copy, stride};
-#endif
+  for (int b = 0; b < blocks; ++b) {
+    if (direct == nullptr && !Source::kAtOnce) fill(b, 1);
+    lace_pixels(direct == nullptr ? copy + b * stride : direct + (first + b) * source.block_stride, count, copy + b * stride);
   }
+#endif
+  return {copy, stride};
 }
 
 // dw[i][V] (+)= over `count` pixels (groups of kDot), for kReduceRows of x's lanes. dy_stride: elements between dy's blocks.
@@ -309,7 +344,7 @@ SKNET_INLINE void reduce_tile(const Operand* x, const Operand* dy, int64_t dy_st
 }
 
 // partial: reduce_workspace() bytes, filled with `chunks` weight gradients [pair of output blocks][k][kPairLanes] whose sum in chunk order
-// is dw. Sources as in gemm_pixels, with fill_blocks(image, pixel, count, first block, blocks, dst) for a part of the blocks.
+// is dw. Sources as in gemm_pixels, kAtOnce where it is cheaper to fill all blocks in one call.
 template <class Source, class Gradient>
 inline void gemm_reduce(const Exec& exec, const ReducePlan& p, int out, float* partial, const Source& source, const Gradient& gradient) {
   const int64_t pair_floats = static_cast<int64_t>(p.blocks) * kLanes * kPairLanes;
@@ -320,18 +355,19 @@ inline void gemm_reduce(const Exec& exec, const ReducePlan& p, int out, float* p
     const int pair1 = min_of(p.pairs, pair0 + p.part_pairs), first_block = 2 * pair0;
     const int part_blocks = min_of(ceil_div(out, kLanes), 2 * pair1) - first_block;
     float* dw = partial + static_cast<int64_t>(chunk) * p.pairs * pair_floats;
-    const int begin = chunk * p.chunk_pieces, end = min_of(p.images * p.pieces, begin + p.chunk_pieces);
+    const int begin = chunk * p.chunk_pieces, end = min_of(p.all_pieces(), begin + p.chunk_pieces);
     for (int piece = begin; piece < end; ++piece) {
-      const int image = piece / p.pieces, first = piece % p.pieces * p.piece, count = min_of(p.piece, p.pixels - first);
-      const int groups = ceil_div(count, kDot);
-      const ReduceOperand dy = reduce_operand(gradient, image, first, count, first_block, part_blocks, dy_copy);
-      const ReduceOperand x = reduce_operand(source, image, first, count, 0, p.blocks, x_copy);
-      const int next = piece + 1, next_image = next / p.pieces, next_first = next % p.pieces * p.piece;
-      const int next_count = next < end ? min_of(p.piece, p.pixels - next_first) : 0;
+      const int groups = ceil_div(p.piece_pixels(piece), kDot);
+      const ReduceOperand dy = reduce_operand(gradient, p, piece, first_block, part_blocks, dy_copy);
+      const ReduceOperand x = reduce_operand(source, p, piece, 0, p.blocks, x_copy);
       for (int b = 0; b < p.blocks; ++b) {
-        source.prefetch(next_image, next_first, next_count, b, b + 1);
-        gradient.prefetch(next_image, next_first, next_count, first_block + part_blocks * b / p.blocks,
-                          first_block + part_blocks * (b + 1) / p.blocks);
+        if (piece + 1 < end) {
+          p.for_images(piece + 1, [&](int image, int pixel, int pixels, int) {
+            source.prefetch(image, pixel, pixels, b, b + 1);
+            gradient.prefetch(image, pixel, pixels, first_block + part_blocks * b / p.blocks,
+                              first_block + part_blocks * (b + 1) / p.blocks);
+          });
+        }
         for (int pair = pair0; pair < pair1; ++pair) {
           float* tile = dw + pair * pair_floats + static_cast<int64_t>(b) * kLanes * kPairLanes;
           const Operand* d = dy.data + 2 * (pair - pair0) * dy.block_stride;

@@ -7,6 +7,7 @@
 
 #include "cpu/past_cache.h"
 #include "cpu/simd.h"
+#include "cpu/square.h"
 #include "ops/conv2d.h"
 #include "ops/layout.h"
 
@@ -45,20 +46,24 @@ constexpr int64_t packed_part_size(int width, int kernel) { return static_cast<i
 constexpr int64_t packed_block_size(int width, int kernel) { return group_blocks(width) * packed_part_size(width, kernel); }
 constexpr int64_t packed_planes_size(const Conv2dProblem& p) { return blocks_of(p.c) * packed_block_size(planes_width_of(p), p.kernel); }
 
-// Calls f(packed index, OIHW index) for all weights of `block`. forward: lane = output channel, j = input channel of its group.
-// backward: lane = input channel, j = output channel, taps flipped.
+// Calls f(OIHW offset of each lane's filter or -1, first tap, taps, packed index of the first tap, from tap to tap) for squares of up to
+// kLanes taps by the block's lanes. forward: lane = output channel, j = input channel of its group. backward: lane = input channel,
+// j = output channel, taps flipped.
 template <class F>
 inline void for_block_weights(const Conv2dProblem& p, bool backward, int block, const F& f) {
-  const int width = planes_width_of(p), taps = p.kernel * p.kernel, jw = block_width(width);
-  for (int lane = 0; lane < min_of(kLanes, p.c - block * kLanes); ++lane) {
-    const int channel = block * kLanes + lane, group = channel / width, within = channel % width;
-    for (int other = 0; other < width; ++other) {
-      const int64_t filter =
-          backward ? static_cast<int64_t>(group * width + other) * width + within : static_cast<int64_t>(channel) * width + other;
-      const int64_t at = (static_cast<int64_t>(other / jw) * taps * jw + other % jw) * kLanes + lane;
-      for (int tap = 0; tap < taps; ++tap) {
-        f(at + static_cast<int64_t>(backward ? taps - 1 - tap : tap) * jw * kLanes, filter * taps + tap);
-      }
+  const int width = planes_width_of(p), taps = p.kernel * p.kernel, jw = block_width(width), tap = jw * kLanes;
+  for (int other = 0; other < width; ++other) {
+    int64_t filters[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int channel = block * kLanes + lane, within = channel % width;
+      filters[lane] =
+          backward ? static_cast<int64_t>(channel - within + other) * width + within : static_cast<int64_t>(channel) * width + other;
+      filters[lane] = channel < p.c ? filters[lane] * taps : -1;
+    }
+    const int64_t packed = static_cast<int64_t>(other / jw) * taps * tap + static_cast<int64_t>(other % jw) * kLanes;
+    for (int first = 0; first < taps; first += kLanes) {
+      const int64_t at = packed + static_cast<int64_t>(backward ? taps - 1 - first : first) * tap;
+      f(filters, first, min_of(kLanes, taps - first), at, backward ? -tap : tap);
     }
   }
 }
@@ -67,23 +72,44 @@ inline void for_block_weights(const Conv2dProblem& p, bool backward, int block, 
 constexpr int64_t packed_tap(int width) { return max_of(kDot, block_width(width)) * kLanes; }
 
 inline void pack_planes(const Conv2dProblem& p, const float* weight, bool backward, int block, float* dst) {
-  const int width = planes_width_of(p);
-  if ((block + 1) * kLanes > p.c || width < kDot) zero_floats(dst, packed_block_size(width, p.kernel));
-  if constexpr (kDot == 1) {
-    for_block_weights(p, backward, block, [&](int64_t packed, int64_t oihw) { dst[packed] = weight[oihw]; });
-  } else {
-    const int64_t part_size = packed_part_size(width, p.kernel);
-    for_block_weights(p, backward, block, [&](int64_t packed, int64_t oihw) {
-      const int64_t part = packed / part_size, row = packed % part_size / kLanes, lane = packed % kLanes;
-      const int64_t pair = width == 1 ? row : row / 2, second = width == 1 ? 0 : row % 2;
-      operands(dst + part * part_size)[(pair * kLanes + lane) * 2 + second] = to_operand(weight[oihw]);
-    });
+  const int width = planes_width_of(p), jw = block_width(width);
+  const int64_t size = static_cast<int64_t>(p.c) * width * p.kernel * p.kernel, part_size = packed_part_size(width, p.kernel);
+  for_block_weights(p, backward, block, [&](const int64_t* filters, int first, int taps, int64_t at, int64_t step) {
+    Vec square[kLanes];
+#pragma GCC unroll 16
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int64_t from = filters[lane] + first;  // reads into the next filter, where there is one
+      square[lane] = filters[lane] < 0 ? Vec{} : load_part(weight + from, static_cast<int>(min_of<int64_t>(kLanes, size - from)));
+    }
+    transpose(square);
+#pragma GCC unroll 16
+    for (int tap = 0; tap < kLanes; ++tap) {
+      if (tap < taps) store(dst + at + tap * step, square[tap]);
+    }
+  });
+  if constexpr (kDot == 1) return;
+  // Pairs into half the place, from its beginning on.
+  for (float* part = dst; part < dst + group_blocks(width) * part_size; part += part_size) {
+    const int step = min_of(kDot, jw);
+    for (int64_t row = 0; row < part_size / kLanes; row += step) {
+      const Vec rows[2] = {load(part + row * kLanes), step == 1 ? Vec{} : load(part + (row + step - 1) * kLanes)};
+      store_dots(operands(part) + row / step * kLanes * kDot, rows);
+    }
   }
 }
 
 // A block's gradient, packed as forward, into OIHW.
 inline void unpack_planes(const Conv2dProblem& p, const float* packed, int block, float* dweight) {
-  for_block_weights(p, false, block, [&](int64_t at, int64_t oihw) { dweight[oihw] = packed[at]; });
+  for_block_weights(p, false, block, [&](const int64_t* filters, int first, int taps, int64_t at, int64_t step) {
+    Vec square[kLanes];
+#pragma GCC unroll 16
+    for (int tap = 0; tap < kLanes; ++tap) square[tap] = tap < taps ? load(packed + at + tap * step) : Vec{};
+    transpose(square);
+#pragma GCC unroll 16
+    for (int lane = 0; lane < kLanes; ++lane) {
+      if (filters[lane] >= 0) store_part(dweight + filters[lane] + first, square[lane], taps);
+    }
+  });
 }
 
 // ---- planes
@@ -135,6 +161,23 @@ struct TapGrid {
   const Operand* weights;  // of the first tap
   int64_t w_row, w_col;    // operands between taps' weights
   int64_t next;            // operands from an output row's first tap to the next row's
+  int at, apart, step;     // where the first tap's row lies in the image, rows to the next tap's, and to the next output row's
+  int height;              // rows of the image, beyond which are zeros
+  bool same;               // outputs are as wide as the image and neighbours' taps reach `spacing` pixels beyond it on either side
+
+  void next_row() {
+    x += next;
+    at += step;
+  }
+  // Whether all taps' rows lie in the image, for `outputs` output rows from the present one.
+  bool inside(int outputs) const { return at >= 0 && at + (outputs - 1) * step + (rows - 1) * apart < height; }
+  // Without the taps whose rows are zeros for `outputs` output rows from the present one.
+  TapGrid within(int outputs) const {
+    TapGrid g = *this;
+    for (; g.rows > 0 && g.at + (outputs - 1) * step < 0; --g.rows, g.at += apart, g.x += x_row) g.weights += w_row;
+    while (g.rows > 0 && g.at + (g.rows - 1) * apart >= height) --g.rows;
+    return g;
+  }
 };
 
 constexpr int kMostGrids = 2;  // of one plane
@@ -155,7 +198,12 @@ inline int forward_grids(const Conv2dProblem& p, const Operand* first, int64_t p
                 weights + i * tap,
                 p.kernel * tap,
                 classes * tap,
-                p.stride * plane_row};
+                p.stride * plane_row,
+                -p.padding,
+                p.dilation,
+                p.stride,
+                p.h,
+                p.stride == 1 && p.kernel == 3 && p.padding == p.dilation};
   }
   return classes;
 }
@@ -191,7 +239,12 @@ inline TapGrid backward_grid(const Conv2dProblem& p, const Operand* plane, const
           weights + (rows.first * p.kernel + cols.first) * tap,
           rows.step * p.kernel * tap,
           cols.step * tap,
-          shape.row()};
+          shape.row(),
+          rows.at - shape.top,
+          rows.step * p.dilation / p.stride,
+          1,
+          p.oh,
+          p.stride == 1 && p.kernel == 3 && p.padding == p.dilation};
 }
 
 // Calls f(phase_row, phase_col) for the phases that the input has pixels of.
@@ -210,8 +263,9 @@ struct GradientPlanes {
   int stride, kernel, dilation;
   const Operand* dy;  // a gradient plane at output (0, 0)
   int64_t dy_row;
-  int rows, cols;  // output
-  int zeros;       // pixels of zeros before, between and after dy's rows
+  int rows, cols;              // output
+  int zeros;                   // pixels of zeros before, between and after dy's rows
+  int padding, height, width;  // of the input
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// gradient_batch() of planes_gradient.h for operands that are multiplied one by one.
+// gradient_batch() of planes_gradient.h for operands that are multiplied one by one and groups narrower than a vector.
 #pragma once
 
 #include "cpu/planes_taps.h"
@@ -9,16 +9,13 @@ namespace {
 // Taps handled together, so that their accumulators fit the registers.
 template <int W>
 constexpr int tap_batch() {
-  if (kLanes == 16) return W == kLanes ? 1 : 3;
-  return W * 3 <= 12 ? (W == 4 && kLanes == 8 ? 2 : 3) : 1;
+  return W == 4 && kLanes == 8 ? 2 : 3;
 }
 
 // Channel J of an x in memory; at 8 of 16 lanes in two steps, because indices for eight permutations would not fit the registers.
 template <int W, int J>
 SKNET_INLINE Vec channel_of(const float* x) {
-  if constexpr (W == kLanes) {
-    return set1(x[J]);
-  } else if constexpr (W == 8) {
+  if constexpr (W == 8) {
     IntVec half, within;
     for (int lane = 0; lane < kLanes; ++lane) {
       half[lane] = lane / 8 * 8 + J / 4 * 4 + lane % 4;
@@ -81,11 +78,6 @@ template <int W, int TB, bool SLIDE>
       store(g, load(g) + acc[b][j]);
     }
   }
-}
-
-template <int W>
-inline bool gradient_by_columns(const GradientPlanes&, float*) {
-  return false;
 }
 
 }  // namespace

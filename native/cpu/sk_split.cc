@@ -66,21 +66,20 @@ void planes_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const 
                                  operands(packed + s.weights_at(branch, m, block, part)), grids + count);
         }
         const bool past = past_cache(a.u[m], images * s.blocks * s.output_pixels());
-        RowStatistics statistics;
+        RunStatistics statistics;
         Elem* u = static_cast<Elem*>(a.u[m]) + (n * s.blocks + block) * s.output_pixels();
-        for (int row = 0; row < branch.oh; ++row, u += static_cast<int64_t>(branch.ow) * kLanes) {
-          convolve_row(tiles, grids, count, branch.ow, [&](int col, int pixels, const float* values) {
-            Elem* to = u + static_cast<int64_t>(col) * kLanes;
-            if (past) {
-              for (int t = 0; t < pixels; ++t) store_past_cache(to + t * kLanes, load(values + t * kLanes));
-            } else {
-              for (int t = 0; t < pixels; ++t) store(to + t * kLanes, load(values + t * kLanes));
-            }
-            if (training) statistics.add(col, pixels, values);
-          });
-          if (training) statistics.end_row(branch.ow);
-          for (int i = 0; i < count; ++i) grids[i].x += grids[i].next;
-        }
+        convolve_rows(tiles, grids, count, branch.oh, branch.ow, [&](int row, int col, int pixels, const float* values) {
+          Elem* to = u + (static_cast<int64_t>(row) * branch.ow + col) * kLanes;
+          if (past) {
+            for (int t = 0; t < pixels; ++t) store_past_cache(to + t * kLanes, load(values + t * kLanes));
+          } else {
+            for (int t = 0; t < pixels; ++t) store(to + t * kLanes, load(values + t * kLanes));
+          }
+          if (!training) return;
+          statistics.add(pixels, values);
+          if (col + pixels == branch.ow && statistics.run >= RunStatistics::kEnough) statistics.end_run();
+        });
+        if (statistics.run > 0) statistics.end_run();
         double* to = sums + ((m * images + n) * s.blocks + block) * 2 * kLanes;
         statistics.sum.store_to(to);
         statistics.squares.store_to(to + kLanes);
@@ -120,26 +119,77 @@ struct BackwardMemory {
         sums(p.close ? 4 * static_cast<int64_t>(s.blocks) * chunks * kLanes : 0) {}
 };
 
+// A thread's planes (from null: their size): of every image worked on together, and the laced ones where images are laced.
+struct BackwardPlanes {
+  int together;
+  int64_t floats = 0;
+  float *x[kDot], *x_laced = nullptr;
+  float *du[kDot][kMaxBranches], *du_laced[kMaxBranches] = {};
+
+  BackwardPlanes(const SkSplitProblem& p, const Split& s, float* memory) : together(images_together(s.width)) {
+    const auto take = [&](int64_t plane) {
+      float* at = memory == nullptr ? nullptr : memory + floats;
+      floats += s.gb * plane;
+      return at;
+    };
+    for (int i = 0; i < kDot; ++i) {
+      x[i] = i < together ? take(s.x.floats()) : x[0];
+      for (int m = 0; m < p.branches; ++m) du[i][m] = i < together ? take(gradient_plane(p.conv[m]).floats()) : du[0][m];
+    }
+    if (together == 1) return;
+    x_laced = take(s.x.floats());
+    for (int m = 0; m < p.branches; ++m) du_laced[m] = take(gradient_plane(p.conv[m]).floats());
+  }
+};
+
 size_t planes_backward_workspace(const SkSplitProblem& p) {
   const BackwardMemory m(p, Split(p));
   return sizeof(float) * static_cast<size_t>(m.coefficients + m.gradients + m.sums);
 }
 size_t planes_backward_scratch(const SkSplitProblem& p) {
   const Split s(p);
-  int64_t plane = s.x.floats();
-  for (int m = 0; m < p.branches; ++m) plane += gradient_plane(p.conv[m]).floats();
-  return sizeof(float) * static_cast<size_t>(s.gb * plane);
+  return sizeof(float) * static_cast<size_t>(BackwardPlanes(p, s, nullptr).floats);
 }
 
 void pack_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec) { pack_branches(p, a.weight, true, exec); }
 
-// One image of one unit, with du in planes.
-struct DuPlanes {
-  const float* plane[kMaxBranches];  // [block of the unit] each
-  PlaneShape shape[kMaxBranches];
-};
+// Adds the planes' weight gradients of every branch, output and input block of the unit to gradient(branch, block, part).
+template <class Gradient>
+void unit_dweight(const SkSplitProblem& p, const Split& s, const BackwardPlanes& planes, int images, const Gradient& gradient) {
+  const int lanes = planes.together * kLanes;  // operands of a pixel
+  const int64_t x_plane = s.x.floats();
+  const auto read = [&](const float* first, const float* second, int64_t floats, float* laced) {
+    if (planes.together > 1) lace_planes(first, images == 1 ? nullptr : second, s.gb, floats, laced);
+    return planes.together > 1 ? laced : first;
+  };
+  const float* x = read(planes.x[0], planes.x[kDot - 1], x_plane, planes.x_laced);
+  for (int m = 0; m < p.branches; ++m) {
+    const Conv2dProblem& conv = p.conv[m];
+    const PlaneShape shape = gradient_plane(conv);
+    const float* du = read(planes.du[0][m], planes.du[kDot - 1][m], shape.floats(), planes.du_laced[m]);
+    for (int block = 0; block < s.gb; ++block) {
+      for (int part = 0; part < s.gb; ++part) {
+        const GradientPlanes g{operands(x + part * x_plane) + planes.together * s.first_tap(conv),
+                               s.x.cols * lanes,
+                               conv.stride,
+                               conv.kernel,
+                               conv.dilation,
+                               operands(du + block * shape.floats()) + planes.together * shape.origin(),
+                               shape.cols * lanes,
+                               conv.oh,
+                               conv.ow,
+                               shape.cols - conv.ow,
+                               conv.padding,
+                               conv.h,
+                               conv.w};
+        gradient_taps(s.width, g, gradient(m, block, part));
+      }
+    }
+  }
+}
 
-void unit_dx(const SkSplitProblem& p, const Split& s, const TileSet& tiles, const float* packed, const DuPlanes& du, int block,
+// dx of one image's block, from the unit's planes of du.
+void unit_dx(const SkSplitProblem& p, const Split& s, const TileSet& tiles, const float* packed, float* const* du, int block,
              WriteDx& write) {
   const Conv2dProblem& conv = s.conv;
   const int stride = conv.stride;
@@ -148,18 +198,16 @@ void unit_dx(const SkSplitProblem& p, const Split& s, const TileSet& tiles, cons
     int count = 0;
     for (int m = 0; m < p.branches; ++m) {
       for (int part = 0; part < s.gb; ++part) {
-        const TapGrid grid = backward_grid(p.conv[m], operands(du.plane[m] + part * du.shape[m].floats()),
+        const TapGrid grid = backward_grid(p.conv[m], operands(du[m] + part * gradient_plane(p.conv[m]).floats()),
                                            operands(packed + s.weights_at(p.conv[m], m, block, part)), phase_row, phase_col);
         if (grid.rows > 0) grids[count++] = grid;
       }
     }
-    for (int row = phase_row; row < conv.h; row += stride) {
-      convolve_row(tiles, grids, count, ceil_div(conv.w - phase_col, stride), [&](int col, int pixels, const float* values) {
-        const int64_t pixel = static_cast<int64_t>(row) * conv.w + phase_col + col * stride;
-        write.tile(pixel * kLanes, static_cast<int64_t>(stride) * kLanes, pixels, values);
-      });
-      for (int i = 0; i < count; ++i) grids[i].x += grids[i].next;
-    }
+    const int rows = ceil_div(conv.h - phase_row, stride), cols = ceil_div(conv.w - phase_col, stride);
+    convolve_rows(tiles, grids, count, rows, cols, [&](int row, int col, int pixels, const float* values) {
+      const int64_t pixel = static_cast<int64_t>(phase_row + row * stride) * conv.w + phase_col + col * stride;
+      write.tile(pixel * kLanes, static_cast<int64_t>(stride) * kLanes, pixels, values);
+    });
   });
 }
 
@@ -178,7 +226,7 @@ void planes_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, cons
   const int64_t gradient_block = s.weights[p.branches];
   close_branches(p, a, coefficients, *exec.pool);
   parallel_for(*exec.pool, static_cast<int64_t>(chunks) * s.units, [&](int64_t item, int thread) {
-    float* x_planes = reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride);
+    const BackwardPlanes planes(p, s, reinterpret_cast<float*>(exec.scratch + thread * exec.scratch_stride));
     const int chunk = static_cast<int>(item % chunks), unit = static_cast<int>(item / chunks), block0 = unit * s.gb;
     const auto gradient_of = [&](int block) { return gradients + (static_cast<int64_t>(block) * chunks + chunk) * gradient_block; };
     const auto sums_of = [&](int block) { return sums + (static_cast<int64_t>(block) * chunks + chunk) * 2 * kLanes; };
@@ -186,34 +234,33 @@ void planes_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, cons
       zero_floats(gradient_of(block), gradient_block);
       for (int i = 0; closes && i < 2 * kLanes; ++i) sums_of(block)[i] = 0;
     }
-    for (int n = chunk * memory.per_chunk; n < min_of(s.conv.n, (chunk + 1) * memory.per_chunk); ++n) {
-      s.fill_inputs(a.x, a.x_norm, n, unit, x_planes);
-      DuPlanes du;
-      float* plane = x_planes + s.gb * s.x.floats();
-      for (int m = 0; m < p.branches; ++m) {
-        const Conv2dProblem& branch = p.conv[m];
-        const PlaneShape& shape = du.shape[m] = gradient_plane(branch);
-        du.plane[m] = plane;
-        for (int b = 0; b < s.gb; ++b, plane += shape.floats()) {
-          fill_plane(plane, shape, branch.oh, branch.ow, make_du_at(p, a, coefficients, m, n, block0 + b));
-          for (int part = 0; part < s.gb; ++part) {
-            const Operand* x = operands(x_planes + part * s.x.floats()) + s.first_tap(branch);
-            const GradientPlanes g{
-                x,           s.x.row(), branch.stride, branch.kernel,         branch.dilation, operands(plane) + shape.origin(),
-                shape.row(), branch.oh, branch.ow,     shape.cols - branch.ow};
-            gradient_taps(s.width, g, gradient_of(block0 + b) + s.weights[m] + part * packed_part_size(s.width, branch.kernel));
+    const int end = min_of(s.conv.n, (chunk + 1) * memory.per_chunk);
+    for (int n = chunk * memory.per_chunk; n < end; n += planes.together) {
+      const int images = min_of(planes.together, end - n);
+      for (int i = 0; i < images; ++i) {
+        s.fill_inputs(a.x, a.x_norm, n + i, unit, planes.x[i]);
+        for (int m = 0; m < p.branches; ++m) {
+          const PlaneShape shape = gradient_plane(p.conv[m]);
+          for (int b = 0; b < s.gb; ++b) {
+            fill_plane(planes.du[i][m] + b * shape.floats(), shape, s.conv.oh, s.conv.ow,
+                       make_du_at(p, a, coefficients, m, n + i, block0 + b));
           }
         }
       }
+      unit_dweight(p, s, planes, images, [&](int m, int block, int part) {
+        return gradient_of(block0 + block) + s.weights[m] + part * packed_part_size(s.width, p.conv[m].kernel);
+      });
       if (a.dx == nullptr) continue;
-      for (int block = block0; block < block0 + s.gb; ++block) {
-        WriteDx write(a, (static_cast<int64_t>(n) * s.blocks + block) * s.input_pixels(), block, past);
-        unit_dx(p, s, tiles, packed, du, block, write);
-        if (!closes) continue;
-        double image[2 * kLanes];
-        write.sum.store_to(image);
-        write.dot.store_to(image + kLanes);
-        for (int i = 0; i < 2 * kLanes; ++i) sums_of(block)[i] += image[i];
+      for (int i = 0; i < images; ++i) {
+        for (int block = block0; block < block0 + s.gb; ++block) {
+          WriteDx write(a, (static_cast<int64_t>(n + i) * s.blocks + block) * s.input_pixels(), block, past);
+          unit_dx(p, s, tiles, packed, planes.du[i], block, write);
+          if (!closes) continue;
+          double image[2 * kLanes];
+          write.sum.store_to(image);
+          write.dot.store_to(image + kLanes);
+          for (int j = 0; j < 2 * kLanes; ++j) sums_of(block)[j] += image[j];
+        }
       }
     }
     end_past_cache();

@@ -82,7 +82,8 @@ void composed_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, cons
     const NormStatistics& statistics = a.statistics[m];
     if (statistics.gamma == nullptr) continue;
     const double rows = static_cast<double>(conv.n) * conv.oh * conv.ow;
-    batch_stats(*exec.pool, static_cast<const Elem*>(a.u[m]), conv.n, conv.oh * conv.ow, conv.out, reinterpret_cast<float*>(exec.workspace),
+    batch_stats(*exec.pool, static_cast<const Elem*>(a.u[m]), conv.n, conv.oh * conv.ow, conv.out,
+                reinterpret_cast<double*>(exec.workspace),
                 [&](int c, double mean, double squares) { set_statistics(statistics, c, conv.out, mean, squares, rows); });
   }
 }

@@ -3,6 +3,7 @@
 
 #include "cpu/norm.h"
 #include "cpu/planes.h"
+#include "cpu/row_chunks.h"
 #include "ops/sk_split.h"
 
 namespace sknet::cpu {
@@ -52,30 +53,48 @@ struct Split {
   }
 };
 
-// Sums of u and u^2 in float64. A row's are taken in float32 from a pixel of that row, where they are as exact as its numbers.
-struct RowStatistics {
-  WideSum sum, squares;
-  Vec pivot{}, row_sum{}, row_squares{};
+// Sums of u and u^2 in float64. Those of a run of rows are taken in float32 from a pixel of that run, where they are as exact as its
+// numbers.
+struct RunStatistics {
+  static constexpr int kEnough = kRun / 2;  // pixels
 
-  SKNET_INLINE void add(int col, int count, const float* values) {
-    if (col == 0) pivot = load(values + (count - 1) * kLanes);
-    for (int t = 0; t < count; ++t) {
-      const Vec d = load(values + t * kLanes) - pivot;
-      row_sum += d;
-      row_squares += d * d;
+  WideSum sum, squares;
+  Vec pivot{}, run_sum{}, run_squares{};
+  int run = 0;  // pixels
+
+  SKNET_INLINE void add(int count, const float* values) {
+    if (run == 0) pivot = load(values + (count - 1) * kLanes);
+    run += count;
+    const Vec from = pivot;
+    Vec sum0{}, sum1{}, squares0{}, squares1{};  // two, to hide the latency of an addition
+    int t = 0;
+    for (; t + 2 <= count; t += 2) {
+      const Vec a = load(values + t * kLanes) - from, b = load(values + (t + 1) * kLanes) - from;
+      sum0 += a;
+      squares0 += a * a;
+      sum1 += b;
+      squares1 += b * b;
     }
+    if (t < count) {
+      const Vec a = load(values + t * kLanes) - from;
+      sum0 += a;
+      squares0 += a * a;
+    }
+    run_sum += sum0 + sum1;
+    run_squares += squares0 + squares1;
   }
-  void end_row(int pixels) {
+  void end_run() {
     WideSum p, s, q;
     p.add(pivot);
-    s.add(row_sum);
-    q.add(row_squares);
-    const double n = pixels;
+    s.add(run_sum);
+    q.add(run_squares);
+    const double n = run;
     sum.low += s.low + n * p.low;
     sum.high += s.high + n * p.high;
     squares.low += q.low + p.low * (2 * s.low + n * p.low);
     squares.high += q.high + p.high * (2 * s.high + n * p.high);
-    row_sum = row_squares = Vec{};
+    run_sum = run_squares = Vec{};
+    run = 0;
   }
 };
 
@@ -96,25 +115,32 @@ struct WriteDx {
   }
   // Pixels `step` apart from `at`.
   void tile(int64_t at, int64_t step, int pixels, const float* values) {
-    Vec tile_sum{}, tile_dot{};
-    for (int t = 0; t < pixels; ++t, at += step) {
+    Vec sum0{}, sum1{}, dot0{}, dot1{};  // two, to hide the latency of an addition
+    const auto pixel = [&](int t, Vec& tile_sum, Vec& tile_dot) {
+      const int64_t to = at + t * step;
       Vec v = load(values + t * kLanes);
-      if (add != nullptr) v += load(add + at);
+      if (add != nullptr) v += load(add + to);
       if (u != nullptr) {
-        const Vec uv = load(u + at);
-        v = close.gate(v, uv, output == nullptr ? Vec{} : load(output + at));
+        const Vec uv = load(u + to);
+        v = close.gate(v, uv, output == nullptr ? Vec{} : load(output + to));
         tile_sum += v;
         tile_dot += v * (uv - close.mean);
       }
       if (past) {
-        store_past_cache(dx + at, v);
+        store_past_cache(dx + to, v);
       } else {
-        store(dx + at, v);
+        store(dx + to, v);
       }
+    };
+    int t = 0;
+    for (; t + 2 <= pixels; t += 2) {
+      pixel(t, sum0, dot0);
+      pixel(t + 1, sum1, dot1);
     }
+    if (t < pixels) pixel(t, sum0, dot0);
     if (u == nullptr) return;
-    sum.add(tile_sum);
-    dot.add(tile_dot);
+    sum.add(sum0 + sum1);
+    dot.add(dot0 + dot1);
   }
 };
 

@@ -36,6 +36,11 @@ describeLayers(
     skCase([4, 7, 5, 128], 128, dilated(2, 32), 32),
     skCase([4, 5, 5, 12], 20, dilated(2, 4), 5),
     skCase([4, 5, 7, 10], 10, dilated(2, 1), 4),
+    // Rows that are one tile, alone and by twos, with groups of whole vectors.
+    skCase([3, 7, 7, 32], 32, dilated(2, 2), null),
+    skCase([1, 4, 14, 32], 32, dilated(3, 2), null),
+    skCase([2, 5, 8, 64], 64, dilated(2, 2), null),
+    skCase([1, 13, 16, 32], 32, dilated(2, 2), null, 2),
     // Real kernels of 5 and 7, each branch with groups of its own (Table 6).
     skCase([4, 9, 7, 16], 16, [branch(3, 1, 4), branch(5, 1, 8)], 8),
     skCase([4, 9, 7, 16], 16, [branch(3, 1, 4), branch(7, 1, 16)], 8),

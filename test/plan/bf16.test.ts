@@ -24,6 +24,7 @@ const cases: LayerCase[] = [
   ...bottleneckCases.map((c): LayerCase => ({ ...c, input: [12, c.input[1], c.input[2], c.input[3]] })),
   skCase([4, 9, 8, 32], 32, l.dilatedBranches(2, 8), null),
   skCase([8, 7, 7, 64], 64, l.dilatedBranches(2, 4), 16),
+  skCase([9, 7, 7, 64], 64, l.dilatedBranches(2, 2), 16),
   skCase([8, 8, 8, 32], 32, l.dilatedBranches(3, 8), 16, 2),
 ]
 
