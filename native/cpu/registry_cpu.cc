@@ -36,8 +36,17 @@ namespace {
 
 }  // namespace
 
+// Never destroyed: plans may outlive static destruction.
+#if defined(SKNET_ONLY)
+// A build of one instruction set (SKNET_KERNELS in CMakeLists.txt), which stands for all.
+const OpTable& cpu_op_table(Isa, Precision precision) {
+  static const OpTable* const fp32 = new OpTable(SKNET_TABLE(SKNET_ONLY, SKNET_ONLY, SKNET_ONLY_LANES, 4));
+  static const OpTable* const bf16 = new OpTable(SKNET_TABLE(SKNET_ONLY_BF16, SKNET_ONLY, SKNET_ONLY_LANES, 2));
+  return *(precision == Precision::kBf16 ? bf16 : fp32);
+}
+#else
 const OpTable& cpu_op_table(Isa isa, Precision precision) {
-  // Never destroyed: plans may outlive static destruction. In fp32 the dot products of AVX512_BF16 have no use.
+  // In fp32 the dot products of AVX512_BF16 have no use.
   static const OpTable* const fp32 = new OpTable[kIsaCount]{SKNET_TABLE(portable, portable, 4, 4), SKNET_TABLE(avx2, avx2, 8, 4),
                                                             SKNET_TABLE(avx512, avx512, 16, 4), SKNET_TABLE(avx512, avx512, 16, 4)};
   static const OpTable* const bf16 =
@@ -45,6 +54,7 @@ const OpTable& cpu_op_table(Isa isa, Precision precision) {
                              SKNET_TABLE(bf16_avx512, avx512, 16, 2), SKNET_TABLE(bf16_avx512_bf16, avx512, 16, 2)};
   return (precision == Precision::kBf16 ? bf16 : fp32)[static_cast<int>(isa)];
 }
+#endif
 
 #undef SKNET_TABLE
 
