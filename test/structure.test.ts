@@ -33,7 +33,10 @@ const composed: Record<string, string> = {
 }
 
 /** Files over 500 lines, and why. */
-const longFiles: Record<string, string> = {}
+const longFiles: Record<string, string> = {
+  'test/cuda/driver/cases.txt': 'networks as data, written by dump.ts',
+  'test/cuda/driver/networks.txt': 'networks as data, written by dump.ts',
+}
 
 describe('structure', () => {
   const files = readTree(['native', 'lib', 'test', 'scripts'])

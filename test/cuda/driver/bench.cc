@@ -1,0 +1,62 @@
+#include "bench.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "plans.h"
+
+namespace sknet::driver {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+}  // namespace
+
+BenchResult bench(const Network& network, const BenchOptions& options) {
+  plan::PlanSpec spec = network.spec;
+  spec.shard_size = options.batch;
+  spec.precision = options.precision;
+  spec.mode = options.train ? plan::Mode::kTrain : plan::Mode::kInfer;
+  if (options.train) {
+    spec.optimizer.momentum = 0.9f;
+    for (const plan::Tensor& t : plan::build_graph(spec).tensors) {
+      if (!t.buffer) spec.optimizer.weight_decay.push_back(t.shape.size() > 1 ? 1e-4 : 0);
+    }
+  }
+  const auto plan = open_plan(options.device, spec);
+  fill_tensors(*plan);
+  const std::vector<float> images = numbers(plan->graph().input.size(), 1.7f, 5);
+  const std::vector<int32_t> labels = classes(plan->batch(), plan->output_shape().c);
+  std::vector<float> logits(static_cast<size_t>(plan->output_shape().size()));
+
+  BenchResult result{.memory_bytes = plan->memory().total};
+  for (const plan::StepInfo& step : plan->steps()) result.flops += step.flops;
+  std::vector<double> seconds;
+  int under_way = 0;
+  Clock::time_point last = Clock::now();
+  for (int done = 0; done < options.warmup + options.steps;) {
+    if (options.train) {
+      // As training does: the next batch is on its way while one runs.
+      while (under_way < plan->depth()) {
+        plan->submit(images.data(), labels.data(), 1e-3f);
+        ++under_way;
+      }
+      result.loss = plan->collect().totals.loss;
+      --under_way;
+    } else {
+      plan->infer(images.data(), options.batch, logits.data());
+    }
+    if (++done > options.warmup) seconds.push_back(seconds_since(last));
+    last = Clock::now();
+  }
+  for (; under_way > 0; --under_way) plan->collect();
+  std::nth_element(seconds.begin(), seconds.begin() + static_cast<int64_t>(seconds.size() / 2), seconds.end());
+  result.seconds_median = seconds[seconds.size() / 2];
+  result.images_per_second = options.batch / result.seconds_median;
+  return result;
+}
+
+}  // namespace sknet::driver

@@ -1,0 +1,22 @@
+// One device against another on the same small networks: outputs, gradients, running statistics and some steps of training.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "network.h"
+
+namespace sknet::driver {
+
+struct Comparison {
+  std::string network, what;  // what: output, input gradient, gradients, statistics, losses
+  Precision precision;
+  double error, limit;  // 2-norm of the difference over that of the reference
+};
+
+// `strict`: the reference runs the same kernels (cuda-emulated), so only the order of a few operations differs. Otherwise an activation may
+// lie on the other side of a ReLU's kink, and a bfloat16 plan is compared with a float32 one.
+std::vector<Comparison> compare(const Network& network, Precision precision, const std::string& device, const std::string& reference,
+                                bool strict);
+
+}  // namespace sknet::driver
