@@ -15,14 +15,14 @@ SIMT_CRASH(host_reads_device_memory) {
 
 SIMT_CRASH(kernel_writes_behind_an_allocation) {
   Buffer<int> x(64);
-  SIMT_LAUNCH(fill, 1, 32, 0, 0, x.device(), 33);
+  SIMT_LAUNCH(fill, 1, 32, 0, nullptr, x.device(), 33);
 }
 
 SIMT_CRASH(kernel_uses_freed_memory) {
   int* p = nullptr;
   cudaMalloc(&p, 256);
   cudaFree(p);
-  SIMT_LAUNCH(fill, 1, 32, 0, 0, p, 0);
+  SIMT_LAUNCH(fill, 1, 32, 0, nullptr, p, 0);
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -36,7 +36,7 @@ __global__ void beyond_dynamic(int* out, int at) {
 
 SIMT_CRASH(kernel_reads_behind_dynamic_shared_memory) {
   Buffer<int> out(32);
-  SIMT_LAUNCH(beyond_dynamic, 1, 32, 32 * sizeof(int), 0, out.device(), 1);
+  SIMT_LAUNCH(beyond_dynamic, 1, 32, 32 * sizeof(int), nullptr, out.device(), 1);
 }
 
 __global__ void beyond_static(int* out, int at) {
@@ -48,7 +48,7 @@ __global__ void beyond_static(int* out, int at) {
 
 SIMT_CRASH(kernel_reads_behind_a_shared_array) {
   Buffer<int> out(32);
-  SIMT_LAUNCH(beyond_static, 1, 32, 0, 0, out.device(), 1);
+  SIMT_LAUNCH(beyond_static, 1, 32, 0, nullptr, out.device(), 1);
 }
 
 #endif

@@ -114,9 +114,9 @@ __global__ void reverse(float* out) {
 // Without the barrier some lanes read before others write, in every schedule.
 SIMT_TEST(missing_barrier_shows_poison) {
   Buffer<float> out(64);
-  SIMT_LAUNCH(reverse<true>, 1, 64, 64 * sizeof(float), 0, out.device());
+  SIMT_LAUNCH(reverse<true>, 1, 64, 64 * sizeof(float), nullptr, out.device());
   for (const float v : out.read()) expect(!std::isnan(v), "with the barrier");
-  SIMT_LAUNCH(reverse<false>, 1, 64, 64 * sizeof(float), 0, out.device());
+  SIMT_LAUNCH(reverse<false>, 1, 64, 64 * sizeof(float), nullptr, out.device());
   int poisoned = 0;
   for (const float v : out.read()) poisoned += std::isnan(v);
   expect(poisoned > 0, "without the barrier");
@@ -134,9 +134,9 @@ __global__ void copied(const float* in, float* out) {
 
 SIMT_TEST(missing_wait_shows_poison) {
   Buffer<float> in(std::vector<float>(128, 1.0f)), out(32);
-  SIMT_LAUNCH(copied<true>, 1, 32, 0, 0, in.device(), out.device());
+  SIMT_LAUNCH(copied<true>, 1, 32, 0, nullptr, in.device(), out.device());
   for (const float v : out.read()) expect_equal(v, 1.0f, "with the wait");
-  SIMT_LAUNCH(copied<false>, 1, 32, 0, 0, in.device(), out.device());
+  SIMT_LAUNCH(copied<false>, 1, 32, 0, nullptr, in.device(), out.device());
   for (const float v : out.read()) expect(std::isnan(v), "without the wait");
 }
 
@@ -148,7 +148,7 @@ __global__ void keeps_shared(float* out) {
 
 SIMT_TEST(shared_memory_is_poisoned_for_every_block) {
   Buffer<float> out(8 * 32);
-  SIMT_LAUNCH(keeps_shared, 8, 32, 0, 0, out.device());
+  SIMT_LAUNCH(keeps_shared, 8, 32, 0, nullptr, out.device());
   for (const float v : out.read()) expect(std::isnan(v), "what the block before left");
 }
 
