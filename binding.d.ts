@@ -42,6 +42,8 @@ export interface PluginReport {
     /** Why plans cannot run on it; null: they can. */
     reason: string | null
   }[]
+  /** cuDNN, cuBLASLt, NCCL: the plugin works without them. `reason`: why one is not used. */
+  libraries: { name: string; path: string | null; version: string | null; reason: string | null }[]
 }
 
 // ---------------------------------------------------------------------------------------------- plan

@@ -16,6 +16,8 @@ export interface DoctorReport {
   /** Bytes. `available` is what this process can still get, within its container's limit. */
   memory: { total: number; free: number; available: number; limit: number | null }
   devices: DeviceReport[]
+  /** Vendors' libraries that the CUDA backend can use where they are; empty where that backend is not built. */
+  libraries: PluginReport['libraries']
   /** Environment variables that change what the package does. */
   environment: Record<string, string>
 }
@@ -33,6 +35,9 @@ const VARIABLES = [
   'SKNET_ISA',
   'SKNET_PLUGIN_DIR',
   'SKNET_CUDA_GRAPHS',
+  'SKNET_CUDNN_PATH',
+  'SKNET_CUBLAS_PATH',
+  'SKNET_NCCL_PATH',
   'CUDA_VISIBLE_DEVICES',
   'NO_COLOR',
   'NODE_OPTIONS',
@@ -51,6 +56,7 @@ export function doctor(): DoctorReport {
     cpu,
     memory: { total: totalmem(), free: freemem(), available: process.availableMemory(), limit: memoryLimit() },
     devices: [{ name: 'cpu', available: addon.loaded, reason: addon.error, about: null }, ...(addon.loaded ? cudaDevices() : [])],
+    libraries: addon.loaded ? native().plugin('cuda').libraries : [],
     environment: Object.fromEntries(VARIABLES.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
   }
 }

@@ -31,6 +31,10 @@ export function doctorLines(report: DoctorReport): string[] {
       `device ${name}`,
       `${available ? 'available' : `not available: ${reason}`}${about === null ? '' : ` (${about})`}`,
     ]),
+    ...report.libraries.map(({ name, path, version, reason }): [string, string] => [
+      `library ${name}`,
+      reason === null ? `${version}, ${path}` : `not used: ${reason}`,
+    ]),
     ...Object.entries(report.environment),
   ]
   const width = Math.max(...rows.map(([name]) => name.length)) + 2

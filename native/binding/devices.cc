@@ -30,6 +30,17 @@ Napi::Object device_to_js(Napi::Env env, int index, const plugin::DeviceData& de
   return out;
 }
 
+void library_to_js(void* context, const plugin::LibraryData* library) {
+  Napi::Array& list = *static_cast<Napi::Array*>(context);
+  const Napi::Env env = list.Env();
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("name", library->name);
+  out.Set("path", text_or_null(env, library->path));
+  out.Set("version", text_or_null(env, library->version));
+  out.Set("reason", text_or_null(env, library->reason));
+  list.Set(list.Length(), out);
+}
+
 Napi::Object plugin_to_js(Napi::Env env, const std::string& name, plugin::Kind kind) {
   Napi::Object out = Napi::Object::New(env);
   out.Set("name", name);
@@ -38,9 +49,13 @@ Napi::Object plugin_to_js(Napi::Env env, const std::string& name, plugin::Kind k
   out.Set("runtime", env.Null());
   Napi::Array devices = Napi::Array::New(env);
   out.Set("devices", devices);
+  Napi::Array libraries = Napi::Array::New(env);
+  out.Set("libraries", libraries);
   try {
     const auto found = std::make_unique<plugin::DevicesData>();
-    plugin::load_plugin(kind).devices(found.get());
+    const plugin::Api& api = plugin::load_plugin(kind);
+    api.devices(found.get());
+    api.libraries(library_to_js, &libraries);
     out.Set("reason", text_or_null(env, found->unusable));
     out.Set("driver", version_or_null(env, found->driver_version));
     out.Set("runtime", version_or_null(env, found->runtime_version));

@@ -80,6 +80,11 @@ struct OutcomeData {
   int32_t finite;
 };
 
+// A vendor's library that the plugin can make use of; `reason` is empty where it can.
+struct LibraryData {
+  const char *name, *path, *version, *reason;
+};
+
 struct PlanHandle;
 
 // Functions that return an int return 0, or 1 with the failure filled in. One caller at a time a plan.
@@ -88,6 +93,7 @@ struct Api {
   const char* build;  // the package's version: addon and plugin come from one build
 
   void (*devices)(DevicesData* to);
+  void (*libraries)(void (*visit)(void* context, const LibraryData* library), void* context);
   int (*build_plan)(const SpecData* spec, int32_t device, PlanHandle** plan, Failure* failure);
   void (*free_plan)(PlanHandle* plan);
   void (*memory)(PlanHandle* plan, MemoryData* to);

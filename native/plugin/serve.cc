@@ -99,11 +99,12 @@ int block_backward(PlanHandle* plan, const float* dy, float* dx, Failure* failur
 
 }  // namespace
 
-Api serve(const char* build, MakePlan make, void (*devices)(DevicesData* to)) {
+Api serve(const char* build, MakePlan make, void (*devices)(DevicesData* to), Libraries libraries) {
   make_plan = make;
   return {.version = kApiVersion,
           .build = build,
           .devices = devices,
+          .libraries = libraries,
           .build_plan = build_plan,
           .free_plan = free_plan,
           .memory = memory,

@@ -11,7 +11,9 @@ namespace sknet::plugin {
 
 using MakePlan = std::unique_ptr<plan::Plan> (*)(const plan::PlanSpec& spec, int device);
 
-// Everything but `devices` is filled in. To be called once: the plans of a plugin are all of one kind.
-Api serve(const char* build, MakePlan make, void (*devices)(DevicesData* to));
+using Libraries = void (*)(void (*visit)(void* context, const LibraryData* library), void* context);
+
+// Everything but `devices` and `libraries` is filled in. To be called once: the plans of a plugin are all of one kind.
+Api serve(const char* build, MakePlan make, void (*devices)(DevicesData* to), Libraries libraries);
 
 }  // namespace sknet::plugin

@@ -79,6 +79,16 @@ describe('e2e: commands', function () {
     for (const { name, available, reason } of devices.slice(1)) expect(available, `${name}: ${reason}`).to.equal(reason === null)
     expect(devices.map(({ name }) => name.split(/[:-]/)[0])).to.include('cuda')
     expect(outcome.stderr).to.match(/native core/)
+    // Where the plugin was built: each library with its place and version, or the reason why there is none.
+    for (const library of outcome.last.libraries as {
+      name: string
+      path: string | null
+      version: string | null
+      reason: string | null
+    }[]) {
+      expect(library.name).to.match(/^(cuDNN|cuBLASLt|NCCL)$/)
+      expect(library.reason === null ? library.version : library.reason).to.match(/\d|not found|Install/)
+    }
   })
 
   for (const mode of ['train', 'infer']) {

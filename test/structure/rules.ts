@@ -9,7 +9,8 @@ export const nativeRooms: Record<string, string[]> = {
   ops: ['core'],
   cpu: ['ops', 'core'],
   // Kernels, and the executor and plugin around them.
-  cuda: ['plugin', 'plan', 'optim', 'ops', 'core'],
+  // The plugin's registry and report name what vendors' folders offer.
+  cuda: ['vendor', 'plugin', 'plan', 'optim', 'ops', 'core'],
   vendor: ['ops', 'core'],
   // A step of the plan ends with the update.
   plan: ['optim', 'ops', 'core'],

@@ -1,0 +1,16 @@
+#include "cuda/libraries.h"
+
+#include "vendor/cublas/cublaslt.h"
+#include "vendor/cudnn/cudnn.h"
+#include "vendor/nccl/nccl.h"
+
+namespace sknet::cuda {
+
+void list_libraries(void (*visit)(void* context, const plugin::LibraryData* library), void* context) {
+  for (const LibraryReport& report : {vendor::cudnn::report(), vendor::cublas::report(), vendor::nccl::report()}) {
+    const plugin::LibraryData data{report.name.c_str(), report.path.c_str(), report.version.c_str(), report.reason.c_str()};
+    visit(context, &data);
+  }
+}
+
+}  // namespace sknet::cuda
