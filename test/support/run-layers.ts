@@ -3,6 +3,7 @@ import { native } from '../../lib/native.js'
 import { runNetwork, updateRunningStatistics } from '../reference/network.js'
 import { tensor, type Tensor } from '../reference/tensor.js'
 import { assertClose, norm, tolerance } from './compare.js'
+import { hasEmulatedDevice } from './devices.js'
 import { checkGradient } from './grad-check.js'
 import { drawCase, objective, type DrawnCase, type LayerCase } from './layer-case.js'
 
@@ -13,6 +14,8 @@ export function supportedIsas(precision: Precision = 'fp32'): Isa[] {
   const own = forced.length > 0 ? forced : all.slice(0, all.indexOf(native().cpuInfo().isa) + 1)
   return precision === 'bf16' ? own : [...new Set(own.map((isa) => (isa === 'avx512_bf16' ? 'avx512' : isa)))]
 }
+
+const device = 'cuda-emulated'
 
 export type Variant = Pick<PlanOptions, 'device' | 'isa' | 'fuse' | 'candidates' | 'precision'> & { threads?: number }
 
@@ -116,7 +119,8 @@ function runForced(c: LayerCase, drawn: DrawnCase, variant: Variant): BlockResul
 
 /**
  * One test a case: native forward, backward and running statistics against the float64 reference, with and without fusion, for every
- * candidate of every op, on every instruction set, and the same bits on 1, 2 and 4 threads; then inference in pieces of two images.
+ * candidate of every op, on every instruction set, and the same bits on 1, 2 and 4 threads; then inference in pieces of two images. The
+ * same on the emulated device, where it is built, with the device's first candidates.
  * A last test fails unless the cases reached every candidate of `ops`, the ops that this file is about.
  */
 export function describeLayers(title: string, ops: readonly string[], cases: readonly LayerCase[]): void {
@@ -146,8 +150,12 @@ export function describeLayers(title: string, ops: readonly string[], cases: rea
               sameBits(`${isa}, ${op} by ${candidate}, 4 threads`, result, runBlock(c, drawn, { isa, candidates, threads: 4 }))
             }
           }
-          await compareInference(c, drawn, isa)
+          await compareInference(isa, c, drawn, { isa })
         }
+        if (!hasEmulatedDevice()) return
+        compareBlock(device, c, drawn, runBlock(c, drawn, { device }))
+        compareBlock(`${device}, not fused`, c, drawn, runBlock(c, drawn, { device, fuse: false }))
+        await compareInference(device, c, drawn, { device })
       })
     }
 
@@ -162,14 +170,14 @@ export function describeLayers(title: string, ops: readonly string[], cases: rea
   })
 }
 
-async function compareInference(c: LayerCase, drawn: DrawnCase, isa: Isa): Promise<void> {
+async function compareInference(label: string, c: LayerCase, drawn: DrawnCase, variant: Variant): Promise<void> {
   const expected = runNetwork(c.layers, drawn.x, drawn.tensors, false).output.data
   for (const fuse of [true, false]) {
-    const plan = new (native().Plan)({ ...planOptions(c, { isa, fuse }), mode: 'infer', shardSize: 2, shards: 1 })
+    const plan = new (native().Plan)({ ...planOptions(c, { ...variant, fuse }), mode: 'infer', shardSize: 2, shards: 1 })
     try {
       for (const [name, t] of drawn.tensors) plan.write('value', name, Float32Array.from(t.data))
       const y = await plan.infer(Float32Array.from(drawn.x.data), c.input[0])
-      assertClose(`${isa}, inference, fuse ${fuse}`, y, expected, tolerance(longestReduction(drawn), c.factor))
+      assertClose(`${label}, inference, fuse ${fuse}`, y, expected, tolerance(longestReduction(drawn), c.factor))
     } finally {
       plan.dispose()
     }

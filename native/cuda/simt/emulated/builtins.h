@@ -1,8 +1,9 @@
 // CUDA's built-in variables and functions of block, warp and memory, for g++.
 #pragma once
 
+#include <math.h>
+
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <source_location>
 

@@ -54,6 +54,7 @@ class Buffer {
     expect_call(cudaMemcpy(device_, values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice), cudaSuccess, "cudaMemcpy");
   }
   ~Buffer() { cudaFree(device_); }
+  Buffer(Buffer&& other) noexcept : size_(other.size_), device_(std::exchange(other.device_, nullptr)) {}
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
