@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "binding/async.h"
+#include "data/float_buffer.h"
 
 namespace sknet::binding {
 
@@ -16,6 +17,9 @@ class AddonData {
   static AddonData& from(Napi::Env env);
 
   AsyncRunner& runner() { return *runner_; }
+
+  // Of loaders, whose batches JavaScript lets go of some time later.
+  const std::shared_ptr<data::FloatBufferPool> batch_buffers = std::make_shared<data::FloatBufferPool>();
 
   // The class of binding.d.ts, for functions that return one.
   Napi::FunctionReference source_class;

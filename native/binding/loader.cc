@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "binding/addon_data.h"
 #include "binding/convert.h"
 #include "binding/error.h"
 #include "binding/source.h"
@@ -17,6 +19,8 @@ namespace sknet::binding {
 namespace {
 
 constexpr napi_type_tag kTag = {0x2a6be0cc53f84d0a, 0x8e01b7f6d2c94433};
+// Smaller arrays are cheaper to copy.
+constexpr size_t kExternalBytes = size_t{1} << 20;
 constexpr int32_t kMaxSide = 65535;
 constexpr int32_t kMaxBatch = 1 << 20;
 constexpr int32_t kMaxThreads = 1024;
@@ -135,36 +139,65 @@ data::LoaderOptions loader_options(const Options& options) {
   return loader;
 }
 
-// A batch of one's own: the slot goes back to the loader's threads at once.
-struct BatchCopy {
+// A batch of one's own: its pixels are the slot's, which goes on with other memory.
+struct TakenBatch {
   bool end = false;
-  std::vector<float> images;
+  size_t floats = 0;
+  data::FloatBuffer images;
   std::vector<int32_t> labels, indices;
   std::vector<BadSample> bad;
 };
 
-BatchCopy take_batch(data::Loader& loader) {
+TakenBatch take_batch(data::Loader& loader, data::FloatBufferPool& pool) {
   const Batch* batch = loader.acquire();
   if (batch == nullptr) return {.end = true};
-  const size_t floats = static_cast<size_t>(batch->count) * static_cast<size_t>(loader.height()) * static_cast<size_t>(loader.width()) * 3;
-  BatchCopy copy;
+  TakenBatch taken;
   try {
-    copy.images.assign(batch->images, batch->images + floats);
-    copy.labels.assign(batch->labels, batch->labels + batch->count);
-    copy.indices.assign(batch->indices, batch->indices + batch->count);
-    copy.bad = batch->bad;
+    taken.floats = static_cast<size_t>(batch->count) * static_cast<size_t>(loader.height()) * static_cast<size_t>(loader.width()) * 3;
+    taken.labels.assign(batch->labels, batch->labels + batch->count);
+    taken.indices.assign(batch->indices, batch->indices + batch->count);
+    taken.bad = batch->bad;
+    taken.images = loader.take_images(pool.take(loader.images_size()));
   } catch (...) {
     loader.release();
     throw;
   }
   loader.release();
+  return taken;
+}
+
+struct PooledBuffer {
+  data::FloatBuffer buffer;
+  std::shared_ptr<data::FloatBufferPool> pool;
+};
+
+void return_to_pool(napi_env, void*, void* hint) {
+  const std::unique_ptr<PooledBuffer> owner(static_cast<PooledBuffer*>(hint));
+  owner->pool->put(std::move(owner->buffer));
+}
+
+// The pixels without a copy where the host allows it; their memory goes back to the pool when JavaScript has let go of them.
+Napi::Float32Array images_to_js(Napi::Env env, TakenBatch& batch, const std::shared_ptr<data::FloatBufferPool>& pool) {
+  const size_t bytes = batch.floats * sizeof(float);
+  if (bytes >= kExternalBytes) {
+    auto owner = std::make_unique<PooledBuffer>(PooledBuffer{std::move(batch.images), pool});
+    napi_value buffer = nullptr;
+    if (napi_create_external_arraybuffer(env, owner->buffer.data(), bytes, return_to_pool, owner.get(), &buffer) == napi_ok) {
+      owner.release();
+      return Napi::Float32Array::New(env, batch.floats, Napi::ArrayBuffer(env, buffer), 0);
+    }
+    batch.images = std::move(owner->buffer);
+  }
+  Napi::Float32Array copy = Napi::Float32Array::New(env, batch.floats);
+  std::copy_n(batch.images.data(), batch.floats, copy.Data());
+  pool->put(std::move(batch.images));
   return copy;
 }
 
-Napi::Value batch_to_js(Napi::Env env, BatchCopy& batch) {
+Napi::Value batch_to_js(Napi::Env env, TakenBatch& batch, const std::shared_ptr<data::FloatBufferPool>& pool) {
   if (batch.end) return env.Null();
   Napi::Object result = Napi::Object::New(env);
-  result.Set("images", to_float32_array(env, std::move(batch.images)));
+  result.Set("images", images_to_js(env, batch, pool));
   result.Set("labels", to_int32_array(env, std::move(batch.labels)));
   result.Set("indices", to_int32_array(env, std::move(batch.indices)));
   result.Set("bad", bad_samples_to_js(env, batch.bad));
@@ -218,11 +251,12 @@ Napi::Value LoaderObject::next(const Napi::CallbackInfo& info) {
   return promised(env, [&] {
     const std::shared_ptr<data::Loader> loader = from(info.This(), "this");
     in_flight_->enter("next");
-    const auto batch = std::make_shared<BatchCopy>();
+    const auto batch = std::make_shared<TakenBatch>();
+    const std::shared_ptr<data::FloatBufferPool> pool = AddonData::from(env).batch_buffers;
     AsyncCall call;
-    call.work = [loader, batch] { *batch = take_batch(*loader); };
+    call.work = [loader, batch, pool] { *batch = take_batch(*loader, *pool); };
     call.settled = [in_flight = in_flight_] { in_flight->leave(); };
-    call.finish = [batch](Napi::Env e) { return batch_to_js(e, *batch); };
+    call.finish = [batch, pool](Napi::Env e) { return batch_to_js(e, *batch, pool); };
     call.cancel = [loader] { loader->stop(); };
     return run_async(env, std::move(call));
   });

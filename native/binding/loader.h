@@ -22,7 +22,7 @@ class LoaderObject : public Napi::ObjectWrap<LoaderObject> {
 
  private:
   Napi::Value remaining(const Napi::CallbackInfo& info);
-  // async: copies the batch out of its slot.
+  // async: the batch's memory becomes JavaScript's.
   Napi::Value next(const Napi::CallbackInfo& info);
   // async: what the feed is asked for.
   Napi::Value requests(const Napi::CallbackInfo& info);

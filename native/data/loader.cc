@@ -53,7 +53,7 @@ Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& option
   try {
     if (bytes > kMaxBytes) throw std::bad_alloc();
     for (Slot& slot : slots_) {
-      slot.images.resize(floats);
+      slot.images = FloatBuffer(floats);
       slot.labels.resize(static_cast<size_t>(largest));
       slot.indices.resize(static_cast<size_t>(largest));
       if (feed_) slot.tickets.resize(static_cast<size_t>(largest));
@@ -135,6 +135,13 @@ const Batch* Loader::acquire() {
   ++acquired_;
   if (feed_ && acquired_ == batches_) feed_->finish();
   return &slot.batch;
+}
+
+FloatBuffer Loader::take_images(FloatBuffer replacement) {
+  check(replacement.size() == images_size(), "ERR_SKNET_NATIVE", "a batch's memory must be exchanged for as much");
+  const std::lock_guard lock(mutex_);
+  check(released_ != acquired_, "ERR_SKNET_NATIVE", "there is no batch to take from");
+  return std::exchange(slot_of(released_).images, std::move(replacement));
 }
 
 void Loader::release() {

@@ -13,6 +13,7 @@
 
 #include "core/batch.h"
 #include "data/feed.h"
+#include "data/float_buffer.h"
 #include "data/image.h"
 #include "data/order.h"
 #include "data/source.h"
@@ -56,6 +57,9 @@ class Loader final : public BatchSource {
   // decodes; ERR_SKNET_DISPOSED after stop(); ERR_SKNET_BUSY when another thread is in it or has not released its batch.
   const Batch* acquire() override;
   void release() override;
+  // The pixels of the batch acquired last, in exchange for a buffer as large as images_size() to go on with; then release() it.
+  FloatBuffer take_images(FloatBuffer replacement);
+  size_t images_size() const { return slots_.front().images.size(); }
   // Batches not yet acquired.
   int64_t remaining() const override;
   int height() const override { return transform_.options().height; }
@@ -69,7 +73,7 @@ class Loader final : public BatchSource {
 
  private:
   struct Slot {
-    std::vector<float> images;
+    FloatBuffer images;
     std::vector<int32_t> labels, indices;
     std::vector<int64_t> tickets;                // of the feed
     std::vector<std::pair<int, BadSample>> bad;  // place in the batch
