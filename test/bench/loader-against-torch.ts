@@ -1,0 +1,31 @@
+/**
+ * Our `bench --loader` and PyTorch's DataLoader on the same photographs, in turns: training crops of 224, flip, normalisation. PyTorch
+ * decodes with Pillow and with torchvision.io.decode_jpeg; the last contender is libjpeg-turbo alone, decoding whole pictures from memory.
+ *
+ *   npm run build && npx tsx test/bench/loader-against-torch.ts --python VENV/bin/python [--data ../shared/data/photos] [--images 20000]
+ *     [--turns 3] [--threads 2] [--batch 64] [--only NAME] [--out FILE]
+ *
+ * All use --threads threads or processes, so the ratios are those per core.
+ */
+import path from 'node:path'
+import { output, ours, peer, python, torchVersion } from './contenders.js'
+import { raceArguments, runRaces } from './race.js'
+
+const args = raceArguments({ data: '../shared/data/photos', images: '20000', batch: '64' })
+const { data, images, batch } = args
+const train = path.join(data, 'train')
+const amount = ['--data', train, '--images', images]
+const torchLoader = (decode: string) => [peer('torch_loader.py'), '--decode', decode, ...amount, '--batch', batch]
+const versions = output(args.python, ['-c', 'import torchvision, PIL; print(torchvision.__version__, PIL.__version__)']).trim().split(' ')
+
+const loaders = {
+  name: 'loader, original JPEGs at 224',
+  ours: ours('sknet', ['--loader', '--data', data, '--images', images, '--batch', batch, '--size', '224'], args),
+  peers: [
+    python('PyTorch DataLoader, Pillow', torchLoader('pillow'), args, { tuned: false }),
+    python('PyTorch DataLoader, decode_jpeg', torchLoader('jpeg'), args, { tuned: false }),
+    python('libjpeg-turbo alone, whole pictures', [peer('turbojpeg_decode.py'), ...amount], args, { tuned: false }),
+  ],
+}
+
+runRaces([loaders], args, { torch: torchVersion(args), torchvision: versions[0], Pillow: versions[1] })
