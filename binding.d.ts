@@ -168,8 +168,8 @@ export declare class Plan {
   copyFrom(from: Plan, section: 'value' | 'ema'): void
   /** Runs up to lrs.length steps, fewer when budgetMs is over, the epoch ends, cancel() was called or a number is not finite. */
   trainSteps(loader: Loader, lrs: Float64Array, budgetMs: number): Promise<TrainChunk>
-  /** One step on the caller's batch: images NHWC float32 [batch, h, w, c], already normalised. The data is copied before the call returns. */
-  trainBatch(images: Float32Array, labels: Int32Array, lr: number): Promise<TrainChunk>
+  /** One step on the caller's batch: images NHWC float32 [batch, h, w, c], already normalised. labels2 and mix, both or neither: Batch. The data is copied before the call returns. */
+  trainBatch(images: Float32Array, labels: Int32Array, lr: number, labels2?: Int32Array, mix?: Float32Array): Promise<TrainChunk>
   /** Evaluates everything the loader still delivers. */
   evaluate(loader: Loader): Promise<EvalTotals>
   /** n images (any n >= 1; run in pieces of shardSize) -> logits [n, classes]. */
@@ -282,6 +282,12 @@ export interface LoaderOptions {
   /** Batches of this epoch to leave out at the start (resume). */
   skipBatches: number
   transform: TransformOptions
+  /**
+   * Strengths of mixup and cutmix, 0 or left out: off. Images 0 and 1 of a batch are mixed with each other, 2 and 3, and so on, each pair by a
+   * share drawn from Beta(strength, strength); with both strengths a pair gets one of the two, either as likely.
+   */
+  mixup?: number
+  cutmix?: number
   threads: number
   /** Batches prepared ahead. */
   ahead: number
@@ -294,6 +300,9 @@ export interface Batch {
   images: Float32Array
   /** -1 for a skipped sample. */
   labels: Int32Array
+  /** With mixup or cutmix: the other label of each image, and the share of the target that is the first one's. */
+  labels2?: Int32Array
+  mix?: Float32Array
   indices: Int32Array
   bad: BadSample[]
 }

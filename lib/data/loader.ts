@@ -1,6 +1,6 @@
 /** Batches of a data set, prepared ahead by native threads. */
 import { availableParallelism } from 'node:os'
-import { badOption, boolean, integer, isObject, knownKeys, oneOf, optional } from '../check.js'
+import { badOption, boolean, integer, isObject, knownKeys, number, oneOf, optional } from '../check.js'
 import { awaitNative, callNative } from '../native.js'
 import type { BadSample, Loader, TransformOptions } from '../native.js'
 import { asDataset } from './dataset.js'
@@ -41,6 +41,13 @@ export interface LoaderSettings {
   /** Shorter side before the centre crop, where nothing is augmented; default: see evalTransform. */
   resize?: number
   interpolation?: Interpolation
+  /**
+   * Strength of mixup and of cutmix, 0: off (default). The images 0 and 1 of a batch are mixed with each other, 2 and 3, and so on, each pair
+   * by a share drawn from Beta(strength, strength); with both strengths a pair gets one of the two, either as likely. An image at the end that
+   * has no partner and a skipped one stay as they are, and so do their partners.
+   */
+  mixup?: number
+  cutmix?: number
   /** A bad image is replaced by another (default), or skipped: label -1 and zeros. Either way it is in the batch's `bad`. */
   onBadSample?: 'replace' | 'skip'
   /** The whole transform at once, instead of augment, size, resize and interpolation. */
@@ -51,6 +58,9 @@ export interface LoaderBatch {
   /** NHWC float32, normalised. */
   images: Float32Array
   labels: Int32Array
+  /** With mixup or cutmix: the label of the image that each was mixed with, and the share that is its own. */
+  labels2?: Int32Array
+  mix?: Float32Array
   /** Places in the data set; of a replaced image, its replacement's. */
   indices: Int32Array
   /** Images of this batch that did not decode. */
@@ -75,6 +85,8 @@ const settingNames = [
   'size',
   'resize',
   'interpolation',
+  'mixup',
+  'cutmix',
   'onBadSample',
   'transform',
 ] as const satisfies readonly (keyof LoaderSettings)[]
@@ -124,10 +136,18 @@ function resolve(dataset: Dataset, settings: LoaderSettings) {
     badOption('balanced', true, 'false: this data set does not know its labels, or has its samples one after the other only')
   }
   const onBadSample = optional(given.onBadSample, 'replace' as const, (value) => oneOf('onBadSample', value, ['replace', 'skip']))
+  const strength = (name: 'mixup' | 'cutmix') => optional(given[name], 0, (value) => number(name, value, { min: 0, max: 1e3 }))
+  const [mixup, cutmix] = [strength('mixup'), strength('cutmix')]
+  const shardSize = int('shardSize', batchSize, 1, batchSize)
+  const world = int('world', 1, 1, 2 ** 20)
+  if (mixup + cutmix > 0 && world > 1 && shardSize % 2 !== 0)
+    badOption('shardSize', shardSize, 'an even number, as images are mixed in pairs')
   return {
     batchSize,
     balanced,
-    slice: rankSlice(batchSize, int('shardSize', batchSize, 1, batchSize), int('rank', 0, 0, 2 ** 20), int('world', 1, 1, 2 ** 20)),
+    mixup,
+    cutmix,
+    slice: rankSlice(batchSize, shardSize, int('rank', 0, 0, 2 ** 20), world),
     epoch: int('epoch', 0, 0, 2 ** 32 - 1),
     seed: int('seed', 0, 0, Number.MAX_SAFE_INTEGER),
     threads: int('threads', availableParallelism(), 1, 1024),

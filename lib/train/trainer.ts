@@ -12,6 +12,7 @@ import { checkOptions, resolveOptions } from './options.js'
 import type { PartialTrainOptions, TrainOptions } from './option-types.js'
 import { checkMemory, readTensors, trainPlan, writeTensors } from './plans.js'
 import { checkRecipe, defaultRecipe, type Recipe, type RecipeName } from './recipes.js'
+import { checkBatch, type StepBatch } from './step-batch.js'
 
 export interface TrainerOptions extends PartialTrainOptions {
   /** A recipe or its name; `cifar` for networks made for inputs below 64 pixels, else `large`. What is set beside it wins. */
@@ -31,16 +32,6 @@ export interface FitOptions {
   /** Stop, with a checkpoint, once the whole run has done this many steps. The schedule stays that of the whole run. */
   maxSteps?: number
 }
-
-/** A batch of the caller's own, or one that loader() gave. */
-export interface StepBatch {
-  /** NHWC, already normalised: batchSize x size x size x 3. */
-  images: Float32Array
-  labels: Int32Array | readonly number[]
-}
-
-/** What a batch of loader() has besides; it changes nothing. */
-const LOADER_KEYS = ['indices', 'bad', 'shape'] as const
 
 /** Names beside the option paths that a configuration may hold. */
 const OWN_OPTIONS = ['recipe', 'run', 'fresh'] as const
@@ -107,11 +98,11 @@ export class Trainer {
     const release = this.#occupy()
     try {
       const size = this.#stepSize()
-      const { images, labels } = checkBatch(batch, this.options.batchSize, size, this.model.spec)
+      const { images, labels, labels2, mix } = checkBatch(batch, this.options.batchSize, size, this.model.spec)
       if (!(Number.isFinite(lr) && lr >= 0)) badOption('lr', lr, 'a finite number of at least 0')
       this.#stepPlan ??= await this.#openStepPlan(size)
       const plan = this.#stepPlan
-      const chunk = await awaitNative(() => plan.trainBatch(images, labels, lr))
+      const chunk = await awaitNative(() => plan.trainBatch(images, labels, lr, labels2, mix))
       if (chunk.nonFinite !== null) {
         const { loss, gradNorm } = chunk.nonFinite
         const message = `The step diverged: loss ${loss}, gradient norm ${gradNorm}; the weights were not changed`
@@ -219,29 +210,4 @@ function checkFitOptions(options: FitOptions, closing: AbortSignal): FitData {
     signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
     maxSteps: maxSteps === undefined ? Infinity : integer('fit.maxSteps', maxSteps),
   }
-}
-
-function checkBatch(batch: StepBatch, batchSize: number, size: number, spec: Model['spec']): { images: Float32Array; labels: Int32Array } {
-  const { images, labels } = knownKeys('batch', batch, ['images', 'labels', ...LOADER_KEYS])
-  const wanted = batchSize * size * size * spec.input.channels
-  if (!(images instanceof Float32Array) || images.length !== wanted) {
-    return badOption(
-      'batch.images',
-      images,
-      `a Float32Array of ${batchSize} x ${size} x ${size} x ${spec.input.channels} = ${wanted} numbers`,
-    )
-  }
-  const given = labels instanceof Int32Array || Array.isArray(labels) ? Int32Array.from(labels as ArrayLike<number>) : null
-  if (given === null || given.length !== batchSize)
-    return badOption('batch.labels', labels, `${batchSize} labels, as an Int32Array or an array`)
-  const at = given.findIndex((label, i) => label !== (labels as ArrayLike<number>)[i] || label < 0 || label >= spec.classes)
-  if (at >= 0) {
-    const got = (labels as ArrayLike<number>)[at]
-    throw new SknetError('ERR_SKNET_DATA', `Label ${String(got)} at place ${at} of the batch is no class of the model`, {
-      option: 'batch.labels',
-      got,
-      expected: `a whole number from 0 to ${spec.classes - 1}`,
-    })
-  }
-  return { images, labels: given }
 }

@@ -71,6 +71,8 @@ export function trainingBatches(train: Dataset, options: TrainOptions, threads: 
     epoch,
     shuffle: true,
     balanced: options.data.balanced,
+    mixup: options.data.mixup,
+    cutmix: options.data.cutmix,
     dropLast: true,
     skipBatches: skip,
     ahead: BATCHES_AHEAD,

@@ -132,6 +132,9 @@ data::LoaderOptions loader_options(const Options& options) {
   loader.drop_last = options.boolean("dropLast");
   loader.skip_batches = options.integer("skipBatches", 0, std::numeric_limits<int32_t>::max());
   loader.transform = transform_options(options.object("transform"));
+  if (options.has("mixup")) loader.mix.mixup = options.number("mixup");
+  if (options.has("cutmix")) loader.mix.cutmix = options.number("cutmix");
+  check(loader.mix.mixup >= 0 && loader.mix.cutmix >= 0, "ERR_SKNET_NATIVE", "mixup and cutmix must be at least 0");
   loader.threads = options.int32("threads", 1, kMaxThreads);
   loader.ahead = options.int32("ahead", 1, kMaxThreads);
   loader.on_bad_sample = one_of<data::BadSamplePolicy>(
@@ -144,7 +147,8 @@ struct TakenBatch {
   bool end = false;
   size_t floats = 0;
   data::FloatBuffer images;
-  std::vector<int32_t> labels, indices;
+  std::vector<int32_t> labels, indices, labels2;
+  std::vector<float> mix;  // with labels2: empty where nothing was mixed
   std::vector<BadSample> bad;
 };
 
@@ -156,6 +160,10 @@ TakenBatch take_batch(data::Loader& loader, data::FloatBufferPool& pool) {
     taken.floats = static_cast<size_t>(batch->count) * static_cast<size_t>(loader.height()) * static_cast<size_t>(loader.width()) * 3;
     taken.labels.assign(batch->labels, batch->labels + batch->count);
     taken.indices.assign(batch->indices, batch->indices + batch->count);
+    if (batch->mix != nullptr) {
+      taken.labels2.assign(batch->labels2, batch->labels2 + batch->count);
+      taken.mix.assign(batch->mix, batch->mix + batch->count);
+    }
     taken.bad = batch->bad;
     taken.images = loader.take_images(pool.take(loader.images_size()));
   } catch (...) {
@@ -200,6 +208,10 @@ Napi::Value batch_to_js(Napi::Env env, TakenBatch& batch, const std::shared_ptr<
   result.Set("images", images_to_js(env, batch, pool));
   result.Set("labels", to_int32_array(env, std::move(batch.labels)));
   result.Set("indices", to_int32_array(env, std::move(batch.indices)));
+  if (!batch.mix.empty()) {
+    result.Set("labels2", to_int32_array(env, std::move(batch.labels2)));
+    result.Set("mix", to_float32_array(env, std::move(batch.mix)));
+  }
   result.Set("bad", bad_samples_to_js(env, batch.bad));
   return result;
 }

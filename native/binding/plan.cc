@@ -100,6 +100,14 @@ std::shared_ptr<plan::Plan> make_plan(const Options& options, const std::string&
   return std::make_shared<plugin::PluginPlan>(plugin::load_plugin(name.kind), plan_spec(options), name.index);
 }
 
+void check_labels(std::span<const int32_t> labels, int64_t count, int64_t classes, int32_t least, const char* name) {
+  expect_size(labels.size(), count, name);
+  for (const int32_t label : labels) {
+    check(label >= least && label < classes, "ERR_SKNET_DATA",
+          std::string(name) + ": " + std::to_string(label) + " is not a class of " + std::to_string(classes));
+  }
+}
+
 }  // namespace
 
 Napi::Function PlanObject::define(Napi::Env env) {
@@ -262,16 +270,24 @@ Napi::Value PlanObject::train_batch(const Napi::CallbackInfo& info) {
     const auto labels = int32_span(info[1], "labels");
     const double lr = number_argument(info, 2, "lr");
     expect_size(images.size(), plan.graph().input.size() * plan.spec().shards, "images");
-    expect_size(labels.size(), plan.batch(), "labels");
+    const bool mixed = !info[3].IsUndefined();
+    const auto labels2 = mixed ? int32_span(info[3], "labels2") : std::span<int32_t>();
+    const auto mix = mixed ? float32_span(info[4], "mix") : std::span<float>();
     const int64_t classes = plan.output_shape().size() / plan.output_shape().n;
-    for (const int32_t label : labels) {
-      check(label >= -1 && label < classes, "ERR_SKNET_DATA",
-            "labels: " + std::to_string(label) + " is not a class of " + std::to_string(classes));
+    check_labels(labels, plan.batch(), classes, -1, "labels");
+    if (mixed) {
+      check_labels(labels2, plan.batch(), classes, 0, "labels2");
+      expect_size(mix.size(), plan.batch(), "mix");
+      for (const float share : mix) check(share >= 0 && share <= 1, "ERR_SKNET_DATA", "mix: shares must be from 0 to 1");
     }
     return start<plan::TrainChunk>(
         info, "trainBatch",
         [images = std::vector<float>(images.begin(), images.end()), labels = std::vector<int32_t>(labels.begin(), labels.end()),
-         lr](plan::Plan& p) { return plan::train_batch(p, images.data(), labels.data(), lr); },
+         labels2 = std::vector<int32_t>(labels2.begin(), labels2.end()), mix = std::vector<float>(mix.begin(), mix.end()),
+         lr](plan::Plan& p) {
+          const plan::Targets targets{labels.data(), mix.empty() ? nullptr : labels2.data(), mix.empty() ? nullptr : mix.data()};
+          return plan::train_batch(p, images.data(), targets, lr);
+        },
         chunk_to_js);
   });
 }

@@ -16,6 +16,9 @@ struct Batch {
   const float* images = nullptr;     // NHWC [count, height, width, 3]
   const int32_t* labels = nullptr;   // [count]; -1: a skipped sample
   const int32_t* indices = nullptr;  // [count]; place in the source
+  // Where images were mixed, else null: the other image's label (of an image that was not, its own), and the image's own share.
+  const int32_t* labels2 = nullptr;  // [count]
+  const float* mix = nullptr;        // [count]
   int count = 0;
   std::vector<BadSample> bad;  // samples of this batch that did not decode
 };

@@ -15,6 +15,7 @@ enum class RandomPurpose : uint32_t {
   kReplace = 4,
   kSynthetic = 5,
   kEffects = 6,
+  kMix = 7,
 };
 
 struct Philox4 {

@@ -20,9 +20,15 @@ size_t workspace(const SoftmaxCrossEntropyProblem& p) { return sizeof(ImageTotal
 
 size_t scratch(const SoftmaxCrossEntropyProblem& p) { return sizeof(float) * static_cast<size_t>(padded_channels(p.classes, kLanes)); }
 
+// What an image is: all of one class, or a share of it and the rest of another.
+struct Target {
+  int label, label2;
+  double share;
+};
+
 // z: the image's logits, replaced by their gradient; what lies behind the classes is zeroed.
-ImageTotals one_image(const SoftmaxCrossEntropyProblem& p, float* z, int label, float gradient_scale) {
-  const int k = p.classes;
+ImageTotals one_image(const SoftmaxCrossEntropyProblem& p, float* z, const Target& target, float gradient_scale) {
+  const int k = p.classes, label = target.label;
   if (label < 0) {
     zero_floats(z, padded_channels(k, kLanes));
     return {0, 0, 0};
@@ -37,10 +43,12 @@ ImageTotals one_image(const SoftmaxCrossEntropyProblem& p, float* z, int label, 
     above += z[i] > z[label] || (z[i] == z[label] && i < label);
   }
   const double log_sum = std::log(sum) + top, e = p.label_smoothing;
-  const double loss = log_sum - (1 - e) * z[label] - e * mean / k;
+  const double first = (1 - e) * target.share, second = (1 - e) * (1 - target.share);
+  // Not even 0 times the logit, which may be infinite.
+  const double loss = log_sum - first * z[label] - (second > 0 ? second * z[target.label2] : 0) - e * mean / k;
   for (int i = 0; i < k; ++i) {
-    const double target = e / k + (i == label ? 1 - e : 0);
-    z[i] = static_cast<float>((std::exp(z[i] - log_sum) - target) * gradient_scale);
+    const double wanted = e / k + (i == label ? first : 0) + (i == target.label2 ? second : 0);
+    z[i] = static_cast<float>((std::exp(z[i] - log_sum) - wanted) * gradient_scale);
   }
   for (int i = k; i < padded_channels(k, kLanes); ++i) z[i] = 0;
   const bool finite = std::isfinite(loss);  // comparisons with NaN would count as a hit
@@ -54,7 +62,9 @@ void run(const SoftmaxCrossEntropyProblem& p, const SoftmaxCrossEntropyArgs& a, 
     float* z = reinterpret_cast<float*>(exec.scratch + static_cast<size_t>(thread) * exec.scratch_stride);
     const Elem* logits = static_cast<const Elem*>(a.logits) + n * row;
     for (int i = 0; i < row; i += kLanes) store(z + i, load(logits + i));
-    images[n] = one_image(p, z, a.labels[n], a.gradient_scale);
+    const int label = a.labels[n];
+    const Target target = a.mix == nullptr ? Target{label, label, 1} : Target{label, a.labels2[n], a.mix[n]};
+    images[n] = one_image(p, z, target, a.gradient_scale);
     if (a.dlogits == nullptr) return;
     Elem* dlogits = static_cast<Elem*>(a.dlogits) + n * row;
     for (int i = 0; i < row; i += kLanes) store(dlogits + i, load(z + i));

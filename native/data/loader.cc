@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "core/error.h"
 #include "core/philox.h"
@@ -40,6 +41,8 @@ Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& option
   check(options_.slice_begin >= 0 && options_.slice_begin <= options_.slice_end && options_.slice_end <= options_.batch_size,
         "ERR_SKNET_NATIVE", "slice must be a part of the batch");
   if (options_.slice_end == 0) options_.slice_end = options_.batch_size;
+  check(!options_.mix.any() || options_.slice_begin % 2 == 0, "ERR_SKNET_NATIVE",
+        "mixed images lie in pairs: slices must begin at an even place");
   order_ = epoch_order(*source_, {options_.seed, options_.epoch, options_.shuffle, options_.balanced});
   const int64_t size = source_->size(), batch = options_.batch_size;
   batches_ = options_.drop_last ? size / batch : (size + batch - 1) / batch;
@@ -56,6 +59,10 @@ Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& option
       slot.images = FloatBuffer(floats);
       slot.labels.resize(static_cast<size_t>(largest));
       slot.indices.resize(static_cast<size_t>(largest));
+      if (options_.mix.any()) {
+        slot.labels2.resize(static_cast<size_t>(largest));
+        slot.mix.resize(static_cast<size_t>(largest));
+      }
       if (feed_) slot.tickets.resize(static_cast<size_t>(largest));
     }
   } catch (const std::exception&) {
@@ -128,6 +135,8 @@ const Batch* Loader::acquire() {
   std::stable_sort(slot.bad.begin(), slot.bad.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   slot.batch.images = slot.images.data();
   slot.batch.labels = slot.labels.data();
+  slot.batch.labels2 = options_.mix.any() ? slot.labels2.data() : nullptr;
+  slot.batch.mix = options_.mix.any() ? slot.mix.data() : nullptr;
   slot.batch.indices = slot.indices.data();
   slot.batch.count = count_of(batch);
   slot.batch.bad.clear();
@@ -216,10 +225,12 @@ Loader::Work Loader::next_work() {
   const int count = count_of(next_batch_);
   Slot& slot = slot_of(next_batch_);
   if (next_place_ == 0) {
-    slot.pending = count;
+    slot.pending = slot.batch.count = count;
     slot.bad.clear();
   }
-  const int share = std::max(1, count / options_.threads);
+  // Pairs that are mixed stay together.
+  const int least = options_.mix.any() ? 2 : 1;
+  const int share = std::max(1, count / options_.threads / least) * least;
   const Work work{next_batch_, next_place_, std::min(count, next_place_ + std::min(share, kMaxChunk))};
   next_place_ = work.end;
   if (next_place_ == count) {
@@ -239,6 +250,26 @@ void Loader::prepare(const Work& work, Slot& slot, Scratch& scratch) const {
     }
     prepare_sample(work.batch * options_.batch_size + options_.slice_begin + place, place, slot, scratch);
   }
+  if (!options_.mix.any()) return;
+  for (int place = work.begin; place < work.end; place += 2) {
+    mix_pair(work.batch * options_.batch_size + options_.slice_begin + place, place, slot);
+  }
+}
+
+void Loader::mix_pair(int64_t position, int place, Slot& slot) const {
+  const auto a = static_cast<size_t>(place), b = a + 1;
+  const bool paired = place + 1 < slot.batch.count;
+  for (size_t i = a; i < (paired ? a + 2 : a + 1); ++i) {
+    slot.labels2[i] = slot.labels[i];
+    slot.mix[i] = 1;
+  }
+  if (!paired || slot.labels[a] < 0 || slot.labels[b] < 0) return;
+  const size_t floats = static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
+  float* images = slot.images.data() + a * floats;
+  const SampleKey key{options_.seed, options_.epoch, order_.key(position)};
+  const float share = mix_images(options_.mix, key, height(), width(), images, images + floats);
+  std::swap(slot.labels2[a], slot.labels2[b]);
+  slot.mix[a] = slot.mix[b] = share;
 }
 
 void Loader::prepare_sample(int64_t position, int place, Slot& slot, Scratch& scratch) const {

@@ -15,6 +15,7 @@
 #include "data/feed.h"
 #include "data/float_buffer.h"
 #include "data/image.h"
+#include "data/mix.h"
 #include "data/order.h"
 #include "data/source.h"
 #include "data/transform.h"
@@ -35,6 +36,8 @@ struct LoaderOptions {
   int slice_begin = 0, slice_end = 0;
   int64_t skip_batches = 0;
   TransformOptions transform;
+  // Of a batch the images 0 and 1 are mixed, 2 and 3, and so on; needs even slices.
+  MixOptions mix;
   int threads = 1;
   int ahead = 2;
   BadSamplePolicy on_bad_sample = BadSamplePolicy::kReplace;
@@ -74,7 +77,8 @@ class Loader final : public BatchSource {
  private:
   struct Slot {
     FloatBuffer images;
-    std::vector<int32_t> labels, indices;
+    std::vector<int32_t> labels, indices, labels2;
+    std::vector<float> mix;
     std::vector<int64_t> tickets;                // of the feed
     std::vector<std::pair<int, BadSample>> bad;  // place in the batch
     int pending = -1;                            // samples still to be done; -1: nobody has begun
@@ -102,6 +106,8 @@ class Loader final : public BatchSource {
   void prepare(const Work& work, Slot& slot, Scratch& scratch) const;
   void prepare_sample(int64_t position, int place, Slot& slot, Scratch& scratch) const;
   // ticket: what the feed was asked for the sample with, where there is a feed.
+  // The images at `place` and behind it, unless one of them was skipped.
+  void mix_pair(int64_t position, int place, Slot& slot) const;
   ImageView read_image(int64_t index, int64_t ticket, const SampleKey& key, Scratch& scratch) const;
   bool try_sample(int64_t index, int64_t ticket, uint32_t key, int place, Slot& slot, Scratch& scratch) const;
 

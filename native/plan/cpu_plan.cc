@@ -121,13 +121,22 @@ void CpuPlan::read_blocked(const Ref& ref, const Shape& shape, int count, float*
   from_blocked(pool_, at(ref), count, static_cast<int64_t>(shape.h) * shape.w, shape.c, program_.layout, rows);
 }
 
-void CpuPlan::load_labels(const int32_t* labels, int count) {
-  int32_t* to = reinterpret_cast<int32_t*>(a_.labels);
-  std::copy_n(labels, count, to);
-  std::fill(to + count, to + spec().shard_size, -1);
+void CpuPlan::load_labels(const Targets& targets, int64_t first, int count) {
+  const int size = spec().shard_size;
+  int32_t *labels = reinterpret_cast<int32_t*>(a_.labels), *labels2 = labels + size;
+  float* mix = a_.labels + 2 * size;
+  std::copy_n(targets.labels + first, count, labels);
+  std::fill(labels + count, labels + size, -1);
+  if (targets.mix == nullptr) {
+    std::copy_n(labels, size, labels2);
+    std::fill_n(mix, size, 1.0f);
+  } else {
+    std::copy_n(targets.labels2 + first, count, labels2);
+    std::copy_n(targets.mix + first, count, mix);
+  }
 }
 
-void CpuPlan::submit(const float* images, const int32_t* labels, float lr) {
+void CpuPlan::submit_mixed(const float* images, const Targets& targets, float lr) {
   check(spec().mode == Mode::kTrain, "ERR_SKNET_NATIVE", "this plan does not train");
   const int64_t shard_floats = graph().input.size();
   packed_is_old_ = true;
@@ -135,7 +144,7 @@ void CpuPlan::submit(const float* images, const int32_t* labels, float lr) {
   ShardTree tree(Floats(pool_), a_.stack, program_.sizes.results);
   for (int shard = 0; shard < spec().shards; ++shard) {
     load_images(images + shard * shard_floats, spec().shard_size);
-    load_labels(labels + static_cast<int64_t>(shard) * spec().shard_size, spec().shard_size);
+    load_labels(targets, static_cast<int64_t>(shard) * spec().shard_size, spec().shard_size);
     for (Bound& step : bound_) run_step(step);
     if (shard + 1 < spec().shards) tree.add(a_.results, shard);
   }
@@ -153,7 +162,7 @@ StepOutcome CpuPlan::collect() { return outcome_; }
 Totals CpuPlan::evaluate(const float* images, const int32_t* labels, int count) {
   check(spec().mode == Mode::kInfer, "ERR_SKNET_NATIVE", "this plan does not evaluate");
   load_images(images, count);
-  load_labels(labels, count);
+  load_labels({labels, nullptr, nullptr}, 0, count);
   run_phase(Phase::kForward);
   run_phase(Phase::kLoss);
   const float* totals = a_.results + program_.totals_at;

@@ -22,7 +22,8 @@ class CpuPlan : public Plan {
   bool write(Section section, const Tensor& tensor, const float* data) override;
   // A step has run when submit() returns.
   int depth() const override { return 1; }
-  void submit(const float* images, const int32_t* labels, float lr) override;
+  void submit(const float* images, const int32_t* labels, float lr) override { submit_mixed(images, {labels, nullptr, nullptr}, lr); }
+  void submit_mixed(const float* images, const Targets& targets, float lr) override;
   StepOutcome collect() override;
   Totals evaluate(const float* images, const int32_t* labels, int count) override;
   void infer(const float* images, int count, float* out) override;
@@ -41,7 +42,8 @@ class CpuPlan : public Plan {
   void run_phase(Phase phase);
   void pack_all();
   void load_images(const float* images, int count);
-  void load_labels(const int32_t* labels, int count);
+  // `first`: of the batch. Images without a second label are their first one's altogether.
+  void load_labels(const Targets& targets, int64_t first, int count);
   // The first `count` images of a blocked value -> NHWC.
   void read_blocked(const Ref& ref, const Shape& shape, int count, float* rows);
   float* at(const Ref& ref) const { return memory_(ref); }

@@ -8,7 +8,7 @@
 namespace sknet::plan {
 
 // kValues: weights and running statistics. kResults: at the same offsets their gradients and batch statistics, then the step's totals.
-// kLabels: the shard's labels (int32). kActivation: a Value, by index.
+// kLabels: the shard's labels, second labels (int32) and shares. kActivation: a Value, by index.
 enum class Region { kValues, kResults, kLabels, kActivation, kNone };
 
 // A place in memory before addresses exist: a float offset in a region, or a value of the activation region.

@@ -23,6 +23,13 @@ struct StepOutcome {
   bool finite = true;  // false: nothing was changed
 };
 
+// What the images of a batch are: each of one class, or a share of one and the rest of another.
+struct Targets {
+  const int32_t* labels;
+  const int32_t* labels2;
+  const float* mix;  // the share of labels
+};
+
 class Plan {
  public:
   virtual ~Plan() = default;
@@ -45,6 +52,8 @@ class Plan {
   // step that was not finite none changes anything until all that are under way were collected.
   virtual int depth() const = 0;
   virtual void submit(const float* images, const int32_t* labels, float lr) = 0;
+  // The same where images may have two labels. Throws Error ERR_SKNET_OPTION where the plan's device cannot.
+  virtual void submit_mixed(const float* images, const Targets& targets, float lr);
   virtual StepOutcome collect() = 0;
 
   // Loss and hits of up to shard_size images with their labels (-1: not counted).

@@ -108,7 +108,7 @@ void Program::lay_out(int threads) {
   sizes.momentum = train ? graph.parameter_floats : 0;
   sizes.ema = train && spec.optimizer.ema_decay > 0 ? graph.tensor_floats : 0;
   sizes.stack = shard_tree_levels(spec.shards) * sizes.results;
-  sizes.labels = aligned(spec.shard_size);
+  sizes.labels = aligned(3 * int64_t{spec.shard_size});
   sizes.activations = plan::lay_out(values);
   sizes.workspace = whole_lines(workspace);
   sizes.scratch = whole_lines(scratch);

@@ -57,9 +57,13 @@ class Steps {
 
   int under_way() const { return static_cast<int>(under_way_.size()); }
 
-  void submit(const float* images, const int32_t* labels, double lr, double wait, std::vector<int32_t> indices,
+  void submit(const float* images, const Targets& targets, double lr, double wait, std::vector<int32_t> indices,
               std::vector<BadSample> bad) {
-    plan_.submit(images, labels, static_cast<float>(lr));
+    if (targets.mix == nullptr) {
+      plan_.submit(images, targets.labels, static_cast<float>(lr));
+    } else {
+      plan_.submit_mixed(images, targets, static_cast<float>(lr));
+    }
     under_way_.push_back({wait, std::move(indices), std::move(bad)});
   }
 
@@ -114,7 +118,7 @@ TrainChunk train_steps(Plan& plan, BatchSource& source, const std::vector<double
     if (batch.get() == nullptr) return false;
     const Batch& b = *batch.get();
     check(b.count == plan.batch(), "ERR_SKNET_NATIVE", "the loader's batch and the plan's differ in size");
-    steps.submit(b.images, b.labels, lrs[next++], seconds_since(asked), {b.indices, b.indices + b.count}, b.bad);
+    steps.submit(b.images, {b.labels, b.labels2, b.mix}, lrs[next++], seconds_since(asked), {b.indices, b.indices + b.count}, b.bad);
     return true;
   };
   for (bool more = true; more || steps.under_way() > 0;) {
@@ -125,9 +129,9 @@ TrainChunk train_steps(Plan& plan, BatchSource& source, const std::vector<double
   return std::move(steps.chunk);
 }
 
-TrainChunk train_batch(Plan& plan, const float* images, const int32_t* labels, double lr) {
+TrainChunk train_batch(Plan& plan, const float* images, const Targets& targets, double lr) {
   Steps steps(plan);
-  steps.submit(images, labels, lr, 0, {}, {});
+  steps.submit(images, targets, lr, 0, {}, {});
   steps.collect();
   return std::move(steps.chunk);
 }

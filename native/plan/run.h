@@ -29,7 +29,7 @@ TrainChunk train_steps(Plan& plan, BatchSource& source, const std::vector<double
                        const std::atomic<bool>& cancel);
 
 // One step on the caller's batch.
-TrainChunk train_batch(Plan& plan, const float* images, const int32_t* labels, double lr);
+TrainChunk train_batch(Plan& plan, const float* images, const Targets& targets, double lr);
 
 struct EvalTotals {
   Totals totals;

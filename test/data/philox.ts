@@ -17,7 +17,7 @@ export function philox(key: bigint, counter: readonly [number, number, number, n
 }
 
 /** Numbers of the run format: what a random number is for. */
-export const purposes = { init: 0, order: 1, crop: 2, flip: 3, replace: 4, effects: 6 } as const
+export const purposes = { init: 0, order: 1, crop: 2, flip: 3, replace: 4, effects: 6, mix: 7 } as const
 
 export interface Stream {
   uniform(): number

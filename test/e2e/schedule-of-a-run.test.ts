@@ -43,6 +43,15 @@ describe('e2e: the course of a run', function () {
     expect(constant.weights).to.not.deep.equal(whole.weights)
   })
 
+  it('mixes images and gives the same bits when it is stopped within an epoch', async () => {
+    const options: PartialTrainOptions = { epochs: 2, data: { mixup: 0.4, cutmix: 1 } }
+    const whole = await fit(join(folder.path(), 'mixed'), options)
+    const parts = join(folder.path(), 'mixed-parts')
+    for (const steps of [1, 2, 4]) await fit(parts, options, steps)
+    expect((await fit(parts, options)).weights).to.deep.equal(whole.weights)
+    expect((await fit(join(folder.path(), 'unmixed'), { epochs: 2 })).weights).to.not.deep.equal(whole.weights)
+  })
+
   it('ends early when validation gets no better, as a finished run', async () => {
     const options: PartialTrainOptions = {
       epochs: 9,

@@ -226,7 +226,8 @@ describe('e2e: trainer', function () {
       const trainer = new Trainer(tiny(), options({ data: { size: 16 } }))
       const losses: number[] = []
       for await (const batch of loader(images('train', 48), { batchSize: 16, seed: 1 })) losses.push(await trainer.step(batch))
-      expect(losses).to.have.length(3)
+      for await (const batch of loader(images('train', 16), { batchSize: 16, mixup: 1 })) losses.push(await trainer.step(batch))
+      expect(losses).to.have.length(4)
       expect(losses.every((loss) => loss > 0 && loss < 10)).to.equal(true)
       trainer.dispose()
     })
@@ -241,6 +242,10 @@ describe('e2e: trainer', function () {
       })
       expect(await failure(own.step({ images: x, labels: [4, ...labels.slice(1)] }))).to.include({ code: 'ERR_SKNET_DATA' })
       expect(await failure(own.step({ images: x, labels: [0.5, ...labels.slice(1)] }))).to.include({ code: 'ERR_SKNET_DATA' })
+      const mix = new Float32Array(labels.length).fill(0.5)
+      expect(await failure(own.step({ images: x, labels, mix }))).to.include({ option: 'batch.labels2' })
+      expect(await failure(own.step({ images: x, labels, labels2: labels }))).to.include({ option: 'batch.mix' })
+      expect(await failure(own.step({ images: x, labels, labels2: labels, mix: mix.map(() => 2) }))).to.include({ option: 'batch.mix' })
       expect(await failure(own.step({ images: x, labels }, { lr: NaN }))).to.include({ code: 'ERR_SKNET_OPTION', option: 'lr' })
       const poisoned = x.slice()
       poisoned[5] = NaN

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { assertClose, tolerance } from '../support/compare.js'
 import { supportedIsas } from '../support/run-layers.js'
 import { linearNetwork } from '../support/tiny-networks.js'
-import { compareTraining, drawTraining, plainSettings, trainNative, trainReference, type TrainCase } from '../support/train-case.js'
+import { compareTraining, drawTraining, hashOf, plainSettings, trainNative, trainReference, type TrainCase } from '../support/train-case.js'
 
 function entropy(batch: number, classes: number, labelSmoothing: number): TrainCase {
   return {
@@ -39,6 +39,28 @@ describe('softmax_cross_entropy', () => {
     for (const { labels } of drawn.batches) labels.set([-1, -1], 2)
     const expected = trainReference(c, drawn)
     for (const isa of supportedIsas()) compareTraining(isa, await trainNative(c, drawn, { isa }), expected, tolerance(c.classes))
+  })
+
+  it('shares the target between two labels', async () => {
+    const c = { ...entropy(6, 7, 0.1), name: 'two labels', shards: 2 }
+    const drawn = drawTraining(c, 2)
+    for (const batch of drawn.batches) {
+      // One share in the middle, the ends, and twice the same label.
+      const labels2 = batch.labels.map((label, i) => (i === 3 ? label : (label + 1 + (i % 3)) % c.classes))
+      const shares = [0.25, 0, 1, 0.6, 0.5, 0.999, 0.01, 0.7, 0.3, 0.2, 0.9, 0.4]
+      batch.mixed = { labels2, mix: Float32Array.from(shares) }
+    }
+    const expected = trainReference(c, drawn)
+    for (const isa of supportedIsas()) compareTraining(isa, await trainNative(c, drawn, { isa }), expected, tolerance(c.classes))
+  })
+
+  it('a whole share of the first label gives the bits of one label', async () => {
+    const c = { ...entropy(5, 9, 0.1), name: 'whole shares' }
+    const drawn = drawTraining(c, 1)
+    const plain = hashOf(await trainNative(c, drawn, { isa: 'portable' }))
+    const { labels } = drawn.batches[0]!
+    drawn.batches[0]!.mixed = { labels2: labels.map((label) => (label + 1) % 9), mix: new Float32Array(5).fill(1) }
+    expect(hashOf(await trainNative(c, drawn, { isa: 'portable' }))).to.equal(plain)
   })
 
   it('stays finite on logits of any size', async () => {

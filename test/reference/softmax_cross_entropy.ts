@@ -9,8 +9,20 @@ export interface CrossEntropyResult {
   correct: number
 }
 
-/** logits [n, 1, 1, K]. Target: (1 - smoothing) on the label plus smoothing / K on every class (DESIGN 3). */
-export function softmaxCrossEntropy(logits: Tensor, labels: ArrayLike<number>, smoothing: number, scale: number): CrossEntropyResult {
+/** Of each image, a second label and the first one's share of the target. */
+export interface MixedLabels {
+  labels2: ArrayLike<number>
+  mix: ArrayLike<number>
+}
+
+/** logits [n, 1, 1, K]. Target: (1 - smoothing) on the label, or shared by two, plus smoothing / K on every class (DESIGN 3). */
+export function softmaxCrossEntropy(
+  logits: Tensor,
+  labels: ArrayLike<number>,
+  smoothing: number,
+  scale: number,
+  mixed?: MixedLabels,
+): CrossEntropyResult {
   const [n, , , classes] = shape4(logits)
   const dlogits = zeros(logits.shape)
   let lossSum = 0
@@ -23,7 +35,9 @@ export function softmaxCrossEntropy(logits: Tensor, labels: ArrayLike<number>, s
     const logSum = largest + Math.log(row.reduce((sum, value) => sum + Math.exp(value - largest), 0))
     if (row.indexOf(largest) === label) correct++
     row.forEach((value, k) => {
-      const target = smoothing / classes + (k === label ? 1 - smoothing : 0)
+      const share = mixed === undefined ? 1 : at(mixed.mix, b)
+      const other = mixed !== undefined && k === at(mixed.labels2, b) ? 1 - share : 0
+      const target = smoothing / classes + (1 - smoothing) * ((k === label ? share : 0) + other)
       lossSum += target * (logSum - value)
       dlogits.data[b * classes + k] = (Math.exp(value - logSum) - target) * scale
     })

@@ -4,7 +4,7 @@ import { get } from './layer-run.js'
 import { runNetwork, updateRunningStatistics, type NetworkRun } from './network.js'
 import { gradientNorm } from './reduce_norm.js'
 import { clipFactor, sgdStep } from './sgd.js'
-import { softmaxCrossEntropy } from './softmax_cross_entropy.js'
+import { softmaxCrossEntropy, type MixedLabels } from './softmax_cross_entropy.js'
 import { trustRatio } from './trust_ratio.js'
 import { accumulate, shape4, zeros, type Tensor } from './tensor.js'
 
@@ -51,6 +51,7 @@ export function trainStep(
   labels: ArrayLike<number>,
   shardSize: number,
   s: TrainSettings,
+  mixed?: MixedLabels,
 ): StepResult {
   const [n, h, w, c] = shape4(images)
   const runs: NetworkRun[] = []
@@ -61,7 +62,9 @@ export function trainStep(
     const size = h * w * c
     const shard = { shape: [shardSize, h, w, c], data: images.data.slice(first * size, (first + shardSize) * size) }
     const run = runNetwork(layers, shard, state.tensors, true)
-    const entropy = softmaxCrossEntropy(run.output, Array.from(labels).slice(first, first + shardSize), s.labelSmoothing, 1 / n)
+    const part = (values: ArrayLike<number>) => Array.from(values).slice(first, first + shardSize)
+    const mixedPart = mixed && { labels2: part(mixed.labels2), mix: part(mixed.mix) }
+    const entropy = softmaxCrossEntropy(run.output, part(labels), s.labelSmoothing, 1 / n, mixedPart)
     loss += entropy.lossSum / n
     correct += entropy.correct
     for (const [name, g] of run.backward(entropy.dlogits).gradients) {

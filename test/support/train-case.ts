@@ -34,7 +34,7 @@ export const plainSettings: TrainSettings = {
 export interface DrawnTraining {
   tensors: Map<string, Tensor>
   parameters: string[]
-  batches: { images: Tensor; labels: Int32Array }[]
+  batches: { images: Tensor; labels: Int32Array; mixed?: { labels2: Int32Array; mix: Float32Array } }[]
 }
 
 export function drawTraining(c: TrainCase, steps: number): DrawnTraining {
@@ -94,8 +94,8 @@ export async function trainNative(
       if (emaDecay > 0) plan.write('ema', name, Float32Array.from(t.data))
     }
     const result: TrainResult = { tensors: new Map(), loss: [], correct: [], gradNorm: [] }
-    for (const { images, labels } of drawn.batches) {
-      const chunk = await plan.trainBatch(Float32Array.from(images.data), labels, s.lr)
+    for (const { images, labels, mixed } of drawn.batches) {
+      const chunk = await plan.trainBatch(Float32Array.from(images.data), labels, s.lr, mixed?.labels2, mixed?.mix)
       if (chunk.steps !== 1 || chunk.nonFinite) throw new Error(`a batch ran ${chunk.steps} steps`)
       result.loss.push(chunk.loss[0]!)
       result.correct.push(chunk.correct[0]!)
@@ -128,7 +128,7 @@ export function trainReference(c: TrainCase, drawn: DrawnTraining): { tensors: M
     momentum: new Map(drawn.parameters.map((name) => [name, zeros(drawn.tensors.get(name)!.shape)])),
     ...(c.settings.emaDecay > 0 ? { ema: clone(drawn.tensors.keys()) } : {}),
   }
-  const steps = drawn.batches.map(({ images, labels }) => trainStep(c.layers, state, images, labels, c.shardSize, c.settings))
+  const steps = drawn.batches.map(({ images, labels, mixed }) => trainStep(c.layers, state, images, labels, c.shardSize, c.settings, mixed))
   const tensors = new Map<string, Float64Array>()
   for (const [name, t] of state.tensors) tensors.set(`value ${name}`, t.data)
   for (const [name, t] of state.ema ?? []) tensors.set(`ema ${name}`, t.data)
