@@ -291,6 +291,7 @@ std::vector<Unit> units() {
   all.push_back({1, 10, 9, 16, 4, 2, {{1, 1}, {3, 1}, {5, 1}}});
   all.push_back({2, 20, 35, 72, 18, 1, {{3, 1}, {5, 2}}});
   all.push_back({5, 1, 2, 8, 2, 1, {{3, 1}, {3, 2}}});
+  all.push_back({270, 8, 9, 8, 2, 1, {{3, 1}, {3, 2}}});  // more tiles than blocks
   return all;
 }
 
