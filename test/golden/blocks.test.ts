@@ -1,7 +1,8 @@
-// The native core against PyTorch's float64 results (README.md beside this file), every instruction set, fp32.
+// The native core against PyTorch's float64 results (README.md beside this file), every instruction set and the emulated device, fp32.
 import { native } from '../../lib/native.js'
 import { assertClose, norm } from '../support/compare.js'
 import { goldenCases, goldenFile, readGolden, toNhwc, withoutPrefix, type BlockCase } from '../support/golden.js'
+import { emulated, hasEmulatedDevice } from '../support/devices.js'
 import { supportedIsas } from '../support/run-layers.js'
 import { blockLayers } from './networks.js'
 
@@ -11,14 +12,15 @@ const gradientLimit = (name: string) => (name.includes('attn.') ? 3e-4 : 1.5e-4)
 
 describe('golden blocks', () => {
   for (const c of goldenCases('block')) {
-    for (const isa of supportedIsas()) {
-      it(`${c.file}, ${isa}`, async function () {
+    const variants = [...supportedIsas().map((isa) => ({ isa })), ...(hasEmulatedDevice() ? [{ device: emulated }] : [])]
+    for (const variant of variants) {
+      it(`${c.file}, ${Object.values(variant).join()}`, async function () {
         const file = goldenFile(c.file)
         if (!file) return this.skip()
         const stored = readGolden(file)
         const { layers, prefix } = blockLayers(c)
         const [n, channels, height, width] = c.input
-        const options = { layers, input: { height, width, channels }, shardSize: n, shards: 1, threads: 2, isa }
+        const options = { layers, input: { height, width, channels }, shardSize: n, shards: 1, threads: 2, ...variant }
         const float32 = (name: string) => Float32Array.from(toNhwc(stored.get(name)!).data)
         const block = new (native().Plan)({ ...options, mode: 'block' })
         const infer = new (native().Plan)({ ...options, mode: 'infer' })

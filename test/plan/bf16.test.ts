@@ -4,6 +4,7 @@ import { bf16, roundToBf16 } from '../reference/bf16.js'
 import { expect } from 'chai'
 import { runNetwork } from '../reference/network.js'
 import { norm } from '../support/compare.js'
+import { emulated, hasEmulatedDevice } from '../support/devices.js'
 import { drawCase, type LayerCase } from '../support/layer-case.js'
 import * as l from '../support/layers.js'
 import { runBlock, supportedIsas } from '../support/run-layers.js'
@@ -39,17 +40,17 @@ describe('bf16', () => {
 
   for (const c of cases) {
     it(c.name, () => {
-      const pooled = new Map<Isa, { own: number; reference: number }>()
+      const pooled = new Map<string, { own: number; reference: number }>()
       for (let draw = 0; draw < DRAWS; draw++) {
         const drawn = drawCase({ ...c, name: `${c.name}, draw ${draw}` }, 0)
         const rounded = runNetwork(c.layers, drawn.x, drawn.tensors, true, roundToBf16)
         const back = rounded.backward(drawn.gy)
-        for (const isa of supportedIsas('bf16')) {
-          const own = runBlock(c, drawn, { isa, precision: 'bf16' })
+        for (const where of [...supportedIsas('bf16'), ...(hasEmulatedDevice() ? [emulated] : [])]) {
+          const own = runBlock(c, drawn, { ...(where === emulated ? { device: where } : { isa: where as Isa }), precision: 'bf16' })
           const output = distance(own.y, drawn.run.output.data) / norm(drawn.run.output.data)
-          expect(output, `${isa}: y, draw ${draw}`).to.be.below(OUTPUT_LIMIT)
-          const sum = pooled.get(isa) ?? { own: 0, reference: 0 }
-          pooled.set(isa, sum)
+          expect(output, `${where}: y, draw ${draw}`).to.be.below(OUTPUT_LIMIT)
+          const sum = pooled.get(where) ?? { own: 0, reference: 0 }
+          pooled.set(where, sum)
           const add = (got: ArrayLike<number>, exact: Float64Array, reference: Float64Array): void => {
             const scale = Math.max(norm(exact), 1e-3 * norm(drawn.gy.data))
             sum.own += (distance(got, exact) / scale) ** 2
@@ -59,8 +60,8 @@ describe('bf16', () => {
           for (const [name, g] of drawn.gradients) add(own.gradients.get(name)!, g.data, back.gradients.get(name)!.data)
         }
       }
-      for (const [isa, { own, reference }] of pooled) {
-        expect(Math.sqrt(own / reference), `${isa}: gradients' error over the reference's`).to.be.below(GRADIENT_FACTOR)
+      for (const [where, { own, reference }] of pooled) {
+        expect(Math.sqrt(own / reference), `${where}: gradients' error over the reference's`).to.be.below(GRADIENT_FACTOR)
       }
     })
   }
