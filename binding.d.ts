@@ -68,6 +68,8 @@ export interface PlanOptions {
   candidates?: Record<string, string>
   /** false: no fusion pass; every layer runs as its own op. */
   fuse?: boolean
+  /** true: count the seconds of each step on a device too, where it costs overlap; the CPU always does. */
+  timeSteps?: boolean
   labelSmoothing?: number
   optimizer?: {
     momentum: number
@@ -101,7 +103,10 @@ export interface PlanStep {
   refused: { candidate: string; reason: string }[]
   flops: number
   bytes: number
-  /** Spent in this step since the plan was built; of the update, which runs behind all shards, nothing is counted. */
+  /**
+   * Spent in this step since the plan was built; on a device 0 without timeSteps. Of the update, which runs behind all shards, the CPU
+   * counts nothing and a device all of it in the first of its steps.
+   */
   seconds: number
 }
 

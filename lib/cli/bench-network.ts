@@ -1,5 +1,4 @@
 /** `sknet bench --model`: speed and memory of a whole network. */
-import { describeDevice } from '../device.js'
 import { SknetError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import { createModel } from '../model/registry.js'
@@ -10,7 +9,7 @@ import type { BenchFacts } from './bench-facts.js'
 import type { Args } from './command.js'
 import { median, peakRssMiB, repeat, total, type Repeats } from './measure.js'
 import type { Output } from './output.js'
-import { stepShape, type StepShape } from './shared-flags.js'
+import { stepShape, whereOf, type StepShape } from './shared-flags.js'
 
 /** Small enough that random labels never drive the loss out of range. */
 const BENCH_RATE = 1e-3
@@ -25,15 +24,14 @@ export interface NetworkSteps {
 export async function benchNetwork(args: Args, repeats: Repeats, output: Output): Promise<BenchFacts> {
   const model = createModel(args.text('model') ?? 'sknet50')
   const shape = stepShape(args, model.spec.input.size)
-  const { plan, step } = await networkSteps(model, shape)
+  const { plan, step } = await networkSteps(model, shape, false)
   try {
     const seconds = await repeat(step, repeats)
     const secondsMedian = median(seconds)
-    const { mode, batch, size, threads, device, precision } = shape
+    const { mode, batch, size, device } = shape
     const isa = callNative((binding) => binding.cpuInfo()).isaInUse
     const [imagesPerSecond, flopsPerSecond] = [batch / secondsMedian, total(plan.steps(), 'flops') / secondsMedian]
-    const where = device === 'cpu' ? `${threads} threads, ${precision}, ${isa}` : `${describeDevice(device)}, ${precision}`
-    output.say(`${model.spec.arch}, ${mode}, batch ${batch}, ${size} x ${size}, ${where}`)
+    output.say(`${model.spec.arch}, ${mode}, batch ${batch}, ${size} x ${size}, ${whereOf(shape, isa)}`)
     output.say(
       `${imagesPerSecond.toFixed(2)} img/s, ${secondsMedian.toFixed(4)} s a step (median of ${repeats.runs}), ${(flopsPerSecond / 1e9).toFixed(1)} GFLOP/s, ${peakRssMiB().toFixed(0)} MiB`,
     )
@@ -54,15 +52,16 @@ export async function benchNetwork(args: Args, repeats: Repeats, output: Output)
   }
 }
 
-/** The plan of `shape`, its batch one shard, not yet filled with weights. Who gets it disposes it. */
-export function networkPlan(model: Model, { mode, batch, size, threads, device, precision }: StepShape): Plan {
-  if (mode === 'infer') return inferencePlan(model, size, batch, { device, threads }, precision)
-  return trainPlan(model, resolveOptions([checkOptions({ batchSize: batch, shardSize: batch, threads, device, precision })]), size)
+/** The plan of `shape`, its batch one shard, not yet filled with weights; timeSteps: as in PlanOptions. Who gets it disposes it. */
+export function networkPlan(model: Model, { mode, batch, size, threads, device, precision }: StepShape, timeSteps: boolean): Plan {
+  if (mode === 'infer') return inferencePlan(model, size, batch, { device, threads, timeSteps }, precision)
+  const options = resolveOptions([checkOptions({ batchSize: batch, shardSize: batch, threads, device, precision })])
+  return trainPlan(model, options, size, timeSteps)
 }
 
 /** Throws ERR_SKNET_OOM where the plan does not fit; a step throws ERR_SKNET_DIVERGED for a loss that is no number. */
-export async function networkSteps(model: Model, shape: StepShape): Promise<NetworkSteps> {
-  const plan = networkPlan(model, shape)
+export async function networkSteps(model: Model, shape: StepShape, timeSteps: boolean): Promise<NetworkSteps> {
+  const plan = networkPlan(model, shape, timeSteps)
   try {
     checkMemory([plan], shape.batch)
     await writeTensors(plan, 'value', model.weights())

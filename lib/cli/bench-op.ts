@@ -9,7 +9,7 @@ import { usageError, type Args } from './command.js'
 import { median, peakRssMiB, timePlan, total, type Repeats, type TimedStep } from './measure.js'
 import type { Output } from './output.js'
 import { planTable } from './plan-table.js'
-import { onCpu, stepShape, type StepShape } from './shared-flags.js'
+import { stepShape, whereOf, type StepShape } from './shared-flags.js'
 
 /** One step of the plan in the result: of one run, the median of the measured ones. */
 export type PlannedStep = Pick<
@@ -25,7 +25,7 @@ export type PlannedStep = Pick<
 export async function benchOp(args: Args, repeats: Repeats, output: Output): Promise<BenchFacts> {
   const op = opName(args.text('op')!)
   const unit = opShape(op, args)
-  const shape = onCpu(stepShape(args, unit.size), 'bench --op')
+  const shape = stepShape(args, unit.size)
   const candidates = candidatesOf(args.list('candidate'))
   const plan = opPlan(opLayers(op, unit), unit, shape, candidates)
   try {
@@ -37,7 +37,7 @@ export async function benchOp(args: Args, repeats: Repeats, output: Output): Pro
     fillWeights(plan)
     const { steps, inSteps } = await timePlan(plan, runner(plan, unit, shape), repeats)
     const secondsMedian = median(inSteps)
-    const { mode, batch, size, threads, precision } = shape
+    const { mode, batch, size, threads, device, precision } = shape
     const isa = callNative((binding) => binding.cpuInfo()).isaInUse
     const rates = {
       imagesPerSecond: batch / secondsMedian,
@@ -46,7 +46,7 @@ export async function benchOp(args: Args, repeats: Repeats, output: Output): Pro
     }
     const own = ownOptions(op, unit)
     const options = Object.entries(own).map(([name, value]) => `${name} ${value}`)
-    output.say(`${op}, ${mode}, batch ${batch}, ${options.join(', ')}, ${threads} threads, ${precision}, ${isa}`)
+    output.say(`${op}, ${mode}, batch ${batch}, ${options.join(', ')}, ${whereOf(shape, isa)}`)
     for (const line of planTable(steps.map((step) => ({ ...step, refused: [] })))) output.say(line)
     output.say(
       `${(1e3 * secondsMedian).toFixed(3)} ms (median of ${repeats.runs}), ${rates.imagesPerSecond.toFixed(1)} img/s, ${(rates.flopsPerSecond / 1e9).toFixed(1)} GFLOP/s, ${(rates.bytesPerSecond / 1e9).toFixed(1)} GB/s, ${peakRssMiB().toFixed(0)} MiB`,
@@ -58,6 +58,7 @@ export async function benchOp(args: Args, repeats: Repeats, output: Output): Pro
       batch,
       size,
       threads,
+      device,
       precision,
       isa,
       steps: repeats.runs,
@@ -65,7 +66,7 @@ export async function benchOp(args: Args, repeats: Repeats, output: Output): Pro
       secondsMedian,
       secondsMin: Math.min(...inSteps),
       peakRssMiB: peakRssMiB(),
-      peakDeviceMiB: null,
+      peakDeviceMiB: device === 'cpu' ? null : plan.memory().total / 2 ** 20,
       plan: steps.map(planned),
     }
   } finally {
@@ -74,7 +75,7 @@ export async function benchOp(args: Args, repeats: Repeats, output: Output): Pro
 }
 
 function opPlan(layers: ReturnType<typeof opLayers>, { channels }: OpShape, shape: StepShape, candidates: Record<string, string>): Plan {
-  const { mode, batch, size, threads, precision } = shape
+  const { mode, batch, size, threads, device, precision } = shape
   inferShapes({ layers, input: { channels, size } })
   return callNative(
     (binding) =>
@@ -85,8 +86,10 @@ function opPlan(layers: ReturnType<typeof opLayers>, { channels }: OpShape, shap
         shardSize: batch,
         shards: 1,
         threads,
+        device,
         precision,
         candidates,
+        timeSteps: true,
       }),
   )
 }

@@ -9,7 +9,7 @@ import { wholeNumber } from './numbers.js'
 import type { Output } from './output.js'
 import { opTable, planTable, timesByOp, type OpTime } from './plan-table.js'
 import { mebibytes } from './progress.js'
-import { machineFlags, onCpu, stepFlags, stepShape, type StepShape } from './shared-flags.js'
+import { machineFlags, stepFlags, stepShape, type StepShape } from './shared-flags.js'
 
 /** What --measure adds; all numbers are medians over the measured steps. */
 export interface MeasuredPlan {
@@ -39,8 +39,7 @@ export const explainCommand: Command = {
     const model = createModel(args.positionals[0]!, onlyModelOptions(args.list('set')))
     const shape = stepShape(args, model.spec.input.size)
     const runs = wholeNumber(args, 'measure', 0, { min: 1, max: 1_000_000 })
-    if (runs > 0) onCpu(shape, 'explain --measure')
-    const { plan, step } = runs === 0 ? { plan: networkPlan(model, shape), step: null } : await networkSteps(model, shape)
+    const { plan, step } = runs === 0 ? { plan: networkPlan(model, shape, false), step: null } : await networkSteps(model, shape, true)
     try {
       const memory = callNative(() => plan.memory())
       const measured = step === null ? null : measuredPlan(await timePlan(plan, step, { warmup: WARMUP, runs }))

@@ -1,5 +1,5 @@
 /** Flags that several commands take, and how they become values. */
-import { resolveDevice } from '../device.js'
+import { describeDevice, resolveDevice } from '../device.js'
 import type { Precision } from '../native.js'
 import { threadCount } from '../train/plans.js'
 import { usageError, type Args, type Flag } from './command.js'
@@ -50,10 +50,9 @@ export function stepShape(args: Args, size: number): StepShape {
   }
 }
 
-/** Throws for another device than the CPU: only there a plan tells how long each of its steps took. */
-export function onCpu(shape: StepShape, command: string): StepShape {
-  if (shape.device === 'cpu') return shape
-  throw usageError(`${command} times single steps, which only the CPU's plans do`, 'device', { got: shape.device, expected: 'cpu' })
+/** For people: what a plan of this shape runs on. */
+export function whereOf({ device, threads, precision }: StepShape, isa: string): string {
+  return device === 'cpu' ? `${threads} threads, ${precision}, ${isa}` : `${describeDevice(device)}, ${precision}`
 }
 
 /** --threads, or all that the process may use. */

@@ -12,8 +12,8 @@ export type Tensors = Map<string, Float32Array>
 /** Floats copied between two turns of the event loop: about a millisecond of work. */
 const SLICE = 1 << 20
 
-/** The plan of a training step for input of `size` x `size`. Its weights are still to be written. */
-export function trainPlan(model: Model, options: TrainOptions, size: number): Plan {
+/** The plan of a training step for input of `size` x `size`. Its weights are still to be written. timeSteps: as in PlanOptions. */
+export function trainPlan(model: Model, options: TrainOptions, size: number, timeSteps = false): Plan {
   const tensors = model.tensors()
   const plan = buildPlan({
     layers: model.spec.layers,
@@ -24,6 +24,7 @@ export function trainPlan(model: Model, options: TrainOptions, size: number): Pl
     threads: threadCount(options.threads),
     device: resolveDevice(options.device),
     precision: options.precision,
+    timeSteps,
     labelSmoothing: options.loss.labelSmoothing,
     optimizer: planOptimizer(options.optimizer, options.ema.decay, tensors),
   })
@@ -42,6 +43,8 @@ export interface Where {
   device: string
   /** null: all that the process may use. */
   threads: number | null
+  /** As in PlanOptions. */
+  timeSteps?: boolean
 }
 
 /** A plan that evaluates up to `batchSize` images at a time. */
@@ -55,6 +58,7 @@ export function inferencePlan(model: Model, size: number, batchSize: number, whe
     threads: threadCount(where.threads),
     device: resolveDevice(where.device),
     precision,
+    timeSteps: where.timeSteps ?? false,
   })
 }
 

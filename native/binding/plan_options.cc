@@ -94,6 +94,7 @@ plan::PlanSpec plan_spec(const Options& options) {
     }
   }
   if (options.has("fuse")) spec.fuse = options.boolean("fuse");
+  if (options.has("timeSteps")) spec.time_steps = options.boolean("timeSteps");
   if (options.has("labelSmoothing")) spec.label_smoothing = static_cast<float>(options.number("labelSmoothing"));
   if (spec.mode == plan::Mode::kTrain) spec.optimizer = optimizer_spec(options.object("optimizer"));
   return spec;

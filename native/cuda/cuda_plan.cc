@@ -36,13 +36,14 @@ CudaPlan::CudaPlan(const plan::PlanSpec& spec, int device)
     : device_(use_device(device)),
       program_(spec, cuda_op_table(spec.precision), 1),
       footprint_(program_),
-      graphs_(use_graphs()),
+      graphs_(use_graphs() && !spec.time_steps),
       compute_(make_stream()),
       copy_(make_stream()) {
   allocate();
   exec_.workspace = a_.workspace;
   exec_.stream = compute_.get();
   bind_steps();
+  if (spec.time_steps) timer_.emplace(program_.steps.size());
 }
 
 CudaPlan::~CudaPlan() {
@@ -100,7 +101,10 @@ void CudaPlan::bind_steps() {
 
 std::vector<plan::StepInfo> CudaPlan::steps() const {
   std::vector<plan::StepInfo> infos;
-  for (const plan::Step& step : program_.steps) infos.push_back(step.info);
+  for (const plan::Step& step : program_.steps) {
+    infos.push_back(step.info);
+    if (timer_) infos.back().seconds = timer_->seconds(infos.size() - 1);
+  }
   return infos;
 }
 
@@ -170,6 +174,11 @@ void CudaPlan::run_bound(size_t index) {
   exec_.packed = step.packed;
   if (!program_.keeps_packed() && step.calls.pack) step.calls.pack(exec_);
   step.calls.run(exec_);
+  if (timer_) timer_->mark(index, compute_.get());
+}
+
+void CudaPlan::start_timer() {
+  if (timer_) timer_->start(compute_.get());
 }
 
 void CudaPlan::run_phase(plan::Phase phase) {
@@ -217,16 +226,20 @@ void CudaPlan::record_step(Slot& slot) {
   plan::ShardTree tree(Floats{compute_.get()}, a_.stack, program_.sizes.results);
   for (int shard = 0; shard < spec().shards; ++shard) {
     load(slot, shard);
+    start_timer();
     for (size_t i = 0; i < bound_.size(); ++i) run_bound(i);
     if (shard + 1 < spec().shards) tree.add(a_.results, shard);
   }
   tree.finish(a_.results, spec().shards);
+  start_timer();
   program_.update->run(exec_, {a_.tensors, a_.results, a_.momentum, a_.ema, a_.results + program_.totals_at, control_}, spec().shards);
+  if (timer_) timer_->mark(bound_.size(), compute_.get());
   send_letter(slot);
 }
 
 void CudaPlan::record_infer(Slot& slot) {
   load(slot, 0);
+  start_timer();
   run_phase(plan::Phase::kForward);
 }
 
@@ -256,6 +269,7 @@ plan::StepOutcome CudaPlan::collect() {
   const Slot& slot = slots_[under_way_.front()];
   under_way_.pop_front();
   check_cuda(cudaEventSynchronize(slot.done.get()), "running a step");
+  if (timer_) timer_->collect();
   const Letter& letter = *slot.letter;
   if (letter.control.live == 0) stopped_ = true;
   return {.totals = {letter.totals[0] / static_cast<double>(batch()), static_cast<int64_t>(letter.totals[1]),
@@ -272,6 +286,7 @@ plan::Totals CudaPlan::evaluate(const float* images, const int32_t* labels, int 
   fill(slot, images, labels, count);
   launch(slot, slot.evaluate, &CudaPlan::record_evaluate);
   wait(compute_.get());
+  if (timer_) timer_->collect();
   const float* totals = slot.letter->totals;
   return {totals[0], static_cast<int64_t>(totals[1]), static_cast<int64_t>(totals[2])};
 }
@@ -284,6 +299,7 @@ void CudaPlan::infer(const float* images, int count, float* out) {
   fill(slot, images, nullptr, count);
   launch(slot, slot.infer, &CudaPlan::record_infer);
   read_rows(program_.output, output_shape(), count, out);
+  if (timer_) timer_->collect();
 }
 
 void CudaPlan::read_rows(const plan::Ref& ref, const plan::Shape& shape, int count, float* rows) {
@@ -300,10 +316,12 @@ void CudaPlan::block_forward(const float* x, float* y) {
   Slot& slot = slots_.front();
   fill(slot, x, nullptr, spec().shard_size);
   load(slot, 0);
+  start_timer();
   run_phase(plan::Phase::kForward);
   program_.update->update_statistics(exec_, {.values = a_.tensors, .results = a_.results}, 1);
   check_cuda(cudaGetLastError(), "starting a kernel");
   read_rows(program_.output, output_shape(), spec().shard_size, y);
+  if (timer_) timer_->collect();
 }
 
 void CudaPlan::block_backward(const float* dy, float* dx) {
@@ -313,9 +331,11 @@ void CudaPlan::block_backward(const float* dy, float* dx) {
   check_cuda(cudaMemcpyAsync(staging_, dy, static_cast<size_t>(y.size()) * sizeof(float), cudaMemcpyHostToDevice, compute_.get()),
              "writing to the device");
   rows_in(staging_, y.rows(), y.c, program_.layout, at_(program_.output_gradient), compute_.get());
+  start_timer();
   run_phase(plan::Phase::kBackward);
   check_cuda(cudaGetLastError(), "starting a kernel");
   read_rows(program_.input_gradient, graph().input, spec().shard_size, dx);
+  if (timer_) timer_->collect();
 }
 
 }  // namespace sknet::cuda

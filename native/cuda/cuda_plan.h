@@ -3,10 +3,12 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "cuda/footprint.h"
 #include "cuda/handles.h"
+#include "cuda/step_timer.h"
 #include "plan/plan.h"
 #include "plan/program.h"
 
@@ -69,6 +71,7 @@ class CudaPlan : public plan::Plan {
   void record_infer(Slot& slot);
   void load(const Slot& slot, int shard);
   void run_phase(plan::Phase phase);
+  void start_timer();
   void run_bound(size_t index);
   void pack_all();
   void send_letter(Slot& slot);
@@ -77,7 +80,7 @@ class CudaPlan : public plan::Plan {
   int device_;
   plan::Program program_;
   Footprint footprint_;
-  bool graphs_;  // SKNET_CUDA_GRAPHS=0: launch everything anew, to look for faults
+  bool graphs_;  // not with SKNET_CUDA_GRAPHS=0, which launches everything anew to look for faults, nor where steps are timed
   DeviceMemory memory_;
   plan::Addresses a_{};
   plan::Memory at_;
@@ -91,6 +94,7 @@ class CudaPlan : public plan::Plan {
     char* packed;
   };
   std::vector<Bound> bound_;
+  std::optional<StepTimer> timer_;
   std::vector<Slot> slots_;
   std::deque<size_t> under_way_;  // slots, oldest first
   size_t next_slot_ = 0;

@@ -45,7 +45,7 @@ Footprint::Footprint(const plan::Program& program) {
   staging = spec.mode == plan::Mode::kTrain   ? 0
             : spec.mode == plan::Mode::kBlock ? whole_memory_lines(std::max(output, graph.input.size()) * kFloat)
                                               : whole_memory_lines(output * kFloat);
-  slots = spec.mode == plan::Mode::kTrain ? kTrainSlots : 1;
+  slots = spec.mode == plan::Mode::kTrain && !spec.time_steps ? kTrainSlots : 1;
   total = whole_memory_lines(program.bytes()) + kMemoryLine + staging + slots * (images + labels);
 }
 

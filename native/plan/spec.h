@@ -48,6 +48,7 @@ struct PlanSpec {
   Precision precision = Precision::kFp32;
   std::map<std::string, std::string> candidates;
   bool fuse = true;
+  bool time_steps = false;  // count the seconds of each step where that costs time (CUDA); the CPU always does
   float label_smoothing = 0;
   OptimizerSpec optimizer;
 };

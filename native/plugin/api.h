@@ -6,7 +6,7 @@
 
 namespace sknet::plugin {
 
-constexpr uint32_t kApiVersion = 1;
+constexpr uint32_t kApiVersion = 2;
 constexpr const char* kEntry = "sknet_plugin_entry";
 
 // What went wrong: core/error.h, cut to size.
@@ -40,7 +40,7 @@ struct SpecData {
   const double* weight_decay;
   const double* lr_scale;
   int32_t layer_count, candidate_count, weight_decay_count, lr_scale_count;
-  int32_t height, width, channels, mode, shard_size, shards, precision, fuse, nesterov;
+  int32_t height, width, channels, mode, shard_size, shards, precision, fuse, time_steps, nesterov;
   float label_smoothing, momentum;
   double grad_clip, ema_decay, trust;
 };

@@ -49,8 +49,8 @@ SpecOnWire::SpecOnWire(const plan::PlanSpec& spec) : storage_(std::make_unique<S
                         .momentum = momentum});
   }
   // Threads and instruction set are the CPU's own business.
-  const auto& [layers, height, width, channels, mode, shard_size, shards, threads, isa, precision, candidates, fuse, label_smoothing,
-               optimizer] = spec;
+  const auto& [layers, height, width, channels, mode, shard_size, shards, threads, isa, precision, candidates, fuse, time_steps,
+               label_smoothing, optimizer] = spec;
   const auto& [momentum, nesterov, weight_decay, lr_scale, trust, grad_clip, ema_decay] = optimizer;
   for (const auto& [op, name] : candidates) s.candidates.push_back({op.c_str(), name.c_str()});
   data_ = {.layers = s.layers.data(),
@@ -69,6 +69,7 @@ SpecOnWire::SpecOnWire(const plan::PlanSpec& spec) : storage_(std::make_unique<S
            .shards = shards,
            .precision = static_cast<int32_t>(precision),
            .fuse = fuse ? 1 : 0,
+           .time_steps = time_steps ? 1 : 0,
            .nesterov = nesterov ? 1 : 0,
            .label_smoothing = label_smoothing,
            .momentum = momentum,
@@ -109,6 +110,7 @@ plan::PlanSpec spec_from(const SpecData& data) {
   spec.shards = data.shards;
   spec.precision = static_cast<Precision>(data.precision);
   spec.fuse = data.fuse != 0;
+  spec.time_steps = data.time_steps != 0;
   spec.label_smoothing = data.label_smoothing;
   spec.optimizer = {.momentum = data.momentum,
                     .nesterov = data.nesterov != 0,

@@ -168,6 +168,16 @@ describe('explain --measure', () => {
     expect(plain.text).to.not.match(/GFLOP\/s/)
   })
 
+  it('times the steps on a device, the update with them', async () => {
+    const { code, last, text } = await runCommand(
+      ...['explain', 'sknet_tiny_cifar', '--batch', '2', '--size', '8', '--device', 'cuda-emulated', '--measure', '1'],
+    )
+    expect(code, text).to.equal(0)
+    const steps = last.steps as Planned[]
+    for (const { phase, seconds } of steps) if (phase !== 'update') expect(seconds).to.be.above(0)
+    expect(steps.find(({ phase }) => phase === 'update')!.seconds).to.be.above(0)
+  })
+
   it('refuses no steps', async () => {
     expect((await runCommand('explain', 'sknet_tiny_cifar', '--measure', '0')).last).to.include({ option: 'measure' })
   })

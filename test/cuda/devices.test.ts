@@ -98,13 +98,17 @@ describe('devices', function () {
 
   it('finds no plugin in another folder, one that is none, and one of another version', async function () {
     const folder = temporary()
-    const entry = (body: string) => `extern "C" const void* sknet_plugin_entry(unsigned) { ${body} }`
+    const entry = (body: string) => `extern "C" const void* sknet_plugin_entry(unsigned version) { ${body} }`
     const files: [string, string | null, RegExp][] = [
       ['missing', null, /is not there/],
       ['text', 'not an ELF file', /cannot be loaded/],
       ['stranger', 'extern "C" int other() { return 0; }', /is no plugin of sknet/],
       ['newer', entry('return nullptr;'), /does not speak version/],
-      ['older', entry('static const struct { unsigned version; const char* build; } api{1, "0.0.1"}; return &api;'), /of version 0\.0\.1/],
+      [
+        'older',
+        entry('static struct { unsigned version; const char* build; } api; api = {version, "0.0.1"}; return &api;'),
+        /of version 0\.0\.1/,
+      ],
     ]
     for (const [name, text, words] of files) {
       const dir = path.join(folder, name)

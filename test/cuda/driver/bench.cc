@@ -19,6 +19,7 @@ BenchResult bench(const Network& network, const BenchOptions& options) {
   plan::PlanSpec spec = network.spec;
   spec.shard_size = options.batch;
   spec.precision = options.precision;
+  spec.time_steps = options.time_steps;
   spec.mode = options.train ? plan::Mode::kTrain : plan::Mode::kInfer;
   if (options.train) {
     spec.optimizer.momentum = 0.9f;
@@ -54,6 +55,10 @@ BenchResult bench(const Network& network, const BenchOptions& options) {
   }
   for (; under_way > 0; --under_way) plan->collect();
   std::nth_element(seconds.begin(), seconds.begin() + static_cast<int64_t>(seconds.size() / 2), seconds.end());
+  if (options.time_steps) {
+    result.plan = plan->steps();
+    for (plan::StepInfo& step : result.plan) step.seconds /= options.warmup + options.steps;
+  }
   result.seconds_median = seconds[seconds.size() / 2];
   result.images_per_second = options.batch / result.seconds_median;
   return result;

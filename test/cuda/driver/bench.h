@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "network.h"
+#include "plan/step.h"
 
 namespace sknet::driver {
 
@@ -14,6 +16,7 @@ struct BenchOptions {
   int warmup = 10;
   int steps = 50;
   bool train = true;
+  bool time_steps = false;
 };
 
 struct BenchResult {
@@ -22,6 +25,7 @@ struct BenchResult {
   int64_t memory_bytes = 0;
   int64_t flops = 0;  // of a step
   double loss = 0;    // of the last step
+  std::vector<plan::StepInfo> plan;  // with time_steps; seconds: of one step
 };
 
 BenchResult bench(const Network& network, const BenchOptions& options);

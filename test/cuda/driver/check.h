@@ -15,7 +15,7 @@ struct Comparison {
 };
 
 // `strict`: the reference runs the same kernels (cuda-emulated), so only the order of a few operations differs. Otherwise an activation may
-// lie on the other side of a ReLU's kink, and a bfloat16 plan is compared with a float32 one.
+// lie on the other side of a ReLU's kink, a bfloat16 plan is compared with a float32 one, and of whole networks only float32 and one step.
 std::vector<Comparison> compare(const Network& network, Precision precision, const std::string& device, const std::string& reference,
                                 bool strict);
 

@@ -1,6 +1,7 @@
 // The plugin without Node, for machines that have a GPU and little else:
 //   sknet-driver check NETWORKS --device cuda [--reference cuda-emulated|cpu] [--only PART_OF_A_NAME]
 //   sknet-driver bench NETWORKS --device cuda --network NAME [--batch N] [--precision fp32|bf16] [--steps N] [--mode train|infer]
+//                 [--time-steps yes]
 // Prints one JSON object a line, the result last. Exit code 0 where everything held, 1 where a comparison did not, 2 for bad arguments.
 #include <cmath>
 #include <cstdio>
@@ -55,10 +56,16 @@ int run_bench(const std::vector<Network>& networks, const Flags& flags) {
   options.batch = std::stoi(flag(flags, "batch", "256"));
   options.steps = std::stoi(flag(flags, "steps", "50"));
   options.warmup = std::stoi(flag(flags, "warmup", "10"));
+  options.time_steps = flag(flags, "time-steps", "no") == "yes";
   options.train = flag(flags, "mode", "train") == "train";
   for (const Network& network : networks) {
     if (network.name != wanted) continue;
     const BenchResult r = bench(network, options);
+    for (const plan::StepInfo& step : r.plan) {
+      std::printf("{\"type\":\"step\",\"op\":\"%s\",\"layer\":\"%s\",\"phase\":%d,\"candidate\":\"%s\",\"microseconds\":%.1f,\"mflop\":%.1f,\"mbytes\":%.2f}\n",
+                  step.op.c_str(), step.layer.c_str(), static_cast<int>(step.phase), step.candidate.c_str(), 1e6 * step.seconds,
+                  1e-6 * static_cast<double>(step.flops), 1e-6 * static_cast<double>(step.bytes));
+    }
     std::printf(
         "{\"type\":\"result\",\"network\":\"%s\",\"device\":\"%s\",\"precision\":\"%s\",\"batch\":%d,\"mode\":\"%s\",\"imagesPerSecond\":%.2f,"
         "\"secondsMedian\":%.6f,\"memoryBytes\":%lld,\"flopsPerSecond\":%.4g,\"loss\":%.5f}\n",
