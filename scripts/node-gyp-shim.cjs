@@ -14,7 +14,7 @@ const release = path.join(root, 'build', 'Release')
 const cmakeJs = path.join(path.dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js')
 
 // Every architecture that plans run on, the last one as PTX too, for those to come.
-const architectures = '80-real;86-real;89-real;90-real;100-real;120'
+const architectures = '80-real;86-real;89-real;90a-real;100-real;120'
 const options = ['--CDSKNET_PORTABLE=ON', '--CDSKNET_CUDA_EMULATED=OFF', `--CDSKNET_CUDA_ARCHITECTURES=${architectures}`]
 const built = spawnSync(
   process.execPath,

@@ -62,11 +62,14 @@ struct ConvRows {
   int out_h, out_w, out_channels;
   ConvAxis h[kMostPhases], w[kMostPhases];
   FastDiv by_w[kMostPhases], by_image[kMostPhases * kMostPhases];
+  bool straight;  // each row reads the pixel of its own number, and no other
 
   int rows(int phase) const { return images * h[phase / phases].rows * w[phase % phases].rows; }
 };
 
 inline ConvRows finish(ConvRows r) {
+  const auto stays = [](const ConvAxis& a) { return a.taps == 1 && a.step == 1 && a.base == 0 && a.rows == a.source; };
+  r.straight = r.phases == 1 && stays(r.h[0]) && stays(r.w[0]);
   for (int a = 0; a < r.phases; ++a) {
     r.by_w[a] = FastDiv(r.w[a].rows > 0 ? r.w[a].rows : 1);
     for (int b = 0; b < r.phases; ++b) {
@@ -78,7 +81,7 @@ inline ConvRows finish(ConvRows r) {
 }
 
 inline ConvRows forward_rows(const Conv2dProblem& p, int channels, int out_channels) {
-  ConvRows r{p.n, p.kernel, 1, p.h, p.w, channels, p.oh, p.ow, out_channels, {}, {}, {}, {}};
+  ConvRows r{p.n, p.kernel, 1, p.h, p.w, channels, p.oh, p.ow, out_channels, {}, {}, {}, {}, false};
   r.h[0] = forward_axis(p, p.h, p.oh);
   r.w[0] = forward_axis(p, p.w, p.ow);
   return finish(r);
@@ -86,7 +89,7 @@ inline ConvRows forward_rows(const Conv2dProblem& p, int channels, int out_chann
 
 // Rows are pixels of the input, the source is the output's gradient.
 inline ConvRows transposed_rows(const Conv2dProblem& p, int channels, int out_channels) {
-  ConvRows r{p.n, p.kernel, p.stride, p.oh, p.ow, out_channels, p.h, p.w, channels, {}, {}, {}, {}};
+  ConvRows r{p.n, p.kernel, p.stride, p.oh, p.ow, out_channels, p.h, p.w, channels, {}, {}, {}, {}, false};
   for (int phase = 0; phase < p.stride; ++phase) {
     r.h[phase] = transposed_axis(p, p.h, p.oh, phase);
     r.w[phase] = transposed_axis(p, p.w, p.ow, phase);
@@ -104,6 +107,7 @@ __device__ __forceinline__ LaneRow lane_row(const ConvRows& g, int phase, int ro
   const ConvAxis& h = g.h[phase / g.phases];
   const ConvAxis& w = g.w[phase % g.phases];
   if (row >= rows) return {0, -(1 << 30), 0};
+  if (g.straight) return {row, 0, 0};
   const int image = g.by_image[phase].quotient(row), pixel = row - image * h.rows * w.rows;
   const int a = g.by_w[phase % g.phases].quotient(pixel), b = pixel - a * w.rows;
   const int source_h = a * h.step + h.base, source_w = b * w.step + w.base;

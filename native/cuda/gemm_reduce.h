@@ -18,37 +18,33 @@ struct ReducePlan {
   int row_tiles, col_tiles, chunks, chunk;  // chunk: pixels of one, whole steps
 };
 
-template <class Elem>
-ReducePlan reduce_plan(int64_t pixels, int rows, int cols, int tile_cols) {
+inline ReducePlan reduce_plan(int64_t pixels, int rows, int cols, int tile_cols, int step) {
   constexpr int kBlocks = 264, kFewestSteps = 8;  // two blocks on each of an H100's processors
   ReducePlan r{static_cast<int>(pixels), rows, cols, ceil_div(rows, kTileRows), ceil_div(cols, tile_cols), 1, 0};
-  const int steps = ceil_div(r.pixels, kStep<Elem>), wanted = kBlocks / (r.row_tiles * r.col_tiles);
+  const int steps = ceil_div(r.pixels, step), wanted = kBlocks / (r.row_tiles * r.col_tiles);
   const int most = steps / kFewestSteps, chunks = wanted < most ? wanted : most;
   const int steps_each = ceil_div(steps, chunks > 1 ? chunks : 1);
-  r.chunk = steps_each * kStep<Elem>;
+  r.chunk = steps_each * step;
   r.chunks = ceil_div(r.pixels, r.chunk);
   return r;
 }
 
-template <class Elem, class X, class Gradient, int kCols>
+template <class X, class Gradient, class Product, int kCols>
 constexpr int gemm_reduce_shared() {
-  constexpr int kBytes = static_cast<int>(sizeof(Elem));
-  return kReduceStages * kStep<Elem> *
-         (transposed_pitch(kTileRows, kBytes) * Gradient::kTiles + transposed_pitch(kCols, kBytes) * X::kTiles);
+  return kReduceStages * (Product::across_bytes(kTileRows) * Gradient::kTiles + Product::across_bytes(kCols) * X::kTiles);
 }
 
 // partial: [chunk][rows][cols].
-template <class X, class Gradient, int kCols>
+template <class X, class Gradient, class Product, int kCols>
 __global__ void __launch_bounds__(kLanes, 2) gemm_reduce(ConvRows g, ReducePlan r, X x, Gradient gradient, float* partial) {
   using Elem = typename X::Type;
-  constexpr int kBytes = static_cast<int>(sizeof(Elem)), kRowPitch = transposed_pitch(kTileRows, kBytes),
-                kColPitch = transposed_pitch(kCols, kBytes);
-  constexpr int kRowTile = kStep<Elem> * kRowPitch, kColTile = kStep<Elem> * kColPitch;
+  constexpr int kStep = Product::kStep, kRowTile = Product::across_bytes(kTileRows), kColTile = Product::across_bytes(kCols);
   constexpr int kRowsTile = kRowTile * Gradient::kTiles, kStage = kRowsTile + kColTile * X::kTiles;
   // Lanes across the channels of a pixel, and pixels between those of one lane.
   constexpr int kRowAcross = kTileRows / kChunk<Elem>, kColAcross = kCols / kChunk<Elem>;
   constexpr int kRowApart = kLanes / kRowAcross, kColApart = kLanes / kColAcross;
-  constexpr int kRowEach = kStep<Elem> / kRowApart, kColEach = kStep<Elem> / kColApart;
+  constexpr int kRowEach = kStep / kRowApart, kColEach = kStep / kColApart;
+  constexpr int kFarRow = Product::across_at(kRowApart, 0, kTileRows), kFarCol = Product::across_at(kColApart, 0, kCols);
   SIMT_DYN_SHARED(char, shared);
   const int t = static_cast<int>(threadIdx.x), tile = static_cast<int>(blockIdx.x), chunk = static_cast<int>(blockIdx.y);
   const int row0 = tile / r.col_tiles * kTileRows, col0 = tile % r.col_tiles * kCols;
@@ -58,8 +54,8 @@ __global__ void __launch_bounds__(kLanes, 2) gemm_reduce(ConvRows g, ReducePlan 
   const int col_pixel = t / kColAcross, col = col0 + t % kColAcross * kChunk<Elem>;
   const int tap = X::kGathers ? 0 : col / g.source_channels, c = col - tap * g.source_channels;
   const int dh = tap / g.kernel * g.h[0].reach, dw = tap % g.kernel * g.w[0].reach;
-  char* const row_to = shared + row_pixel * kRowPitch + t % kRowAcross * 16;
-  char* const col_to = shared + kRowsTile + col_pixel * kColPitch + t % kColAcross * 16;
+  char* const row_to = shared + Product::across_at(row_pixel, t % kRowAcross, kTileRows);
+  char* const col_to = shared + kRowsTile + Product::across_at(col_pixel, t % kColAcross, kCols);
 
   unsigned inside = 0;  // kColEach bits a step, the latest lowest
   int next = first;
@@ -69,7 +65,7 @@ __global__ void __launch_bounds__(kLanes, 2) gemm_reduce(ConvRows g, ReducePlan 
 #pragma unroll
       for (int i = 0; i < kRowEach; ++i) {
         const int pixel = next + row_pixel + i * kRowApart;
-        gradient.issue(row_to + stage * kStage + i * kRowApart * kRowPitch, kRowTile, static_cast<int64_t>(pixel) * r.rows + row,
+        gradient.issue(row_to + stage * kStage + i * kFarRow, kRowTile, static_cast<int64_t>(pixel) * r.rows + row,
                        pixel < last && row < r.rows);
       }
       LaneRow from[kColEach];
@@ -77,49 +73,51 @@ __global__ void __launch_bounds__(kLanes, 2) gemm_reduce(ConvRows g, ReducePlan 
       for (int i = 0; i < kColEach; ++i) from[i] = lane_row(g, 0, next + col_pixel + i * kColApart, last);
       char* to = col_to + stage * kStage;
       if constexpr (X::kGathers) {
-        x.gather(g.source_h, g.source_w, from, col, to, kColApart * kColPitch);
+        x.gather(g.source_h, g.source_w, from, col, to, kFarCol);
       } else {
 #pragma unroll
         for (int i = 0; i < kColEach; ++i) {
           const bool in = static_cast<unsigned>(from[i].h + dh) < static_cast<unsigned>(g.source_h) &&
                           static_cast<unsigned>(from[i].w + dw) < static_cast<unsigned>(g.source_w) && col < r.cols;
-          x.issue(to + i * kColApart * kColPitch, kColTile,
-                  static_cast<int64_t>(from[i].pixel + dh * g.source_w + dw) * g.source_channels + c, in);
+          x.issue(to + i * kFarCol, kColTile, static_cast<int64_t>(from[i].pixel + dh * g.source_w + dw) * g.source_channels + c, in);
           inside |= static_cast<unsigned>(in) << i;
         }
       }
-      next += kStep<Elem>;
+      next += kStep;
     }
     cp_async_commit();
   };
 
-  Multiply<Elem, kCols> product;
+  Product product;
   issue(0);
   issue(1);
   int stage = 0;
-  for (int at = first; at < last; at += kStep<Elem>) {
+  for (int at = first; at < last; at += kStep) {
     cp_async_wait<kReduceStages - 2>();
     if constexpr (Gradient::kReads) {
 #pragma unroll
       for (int i = 0; i < kRowEach; ++i) {
         const bool in = at + row_pixel + i * kRowApart < last && row < r.rows;
-        if (in) gradient.arrive(row_to + stage * kStage + i * kRowApart * kRowPitch, kRowTile, row);
+        if (in) gradient.arrive(row_to + stage * kStage + i * kFarRow, kRowTile, row);
       }
     }
     if constexpr (X::kReads) {
 #pragma unroll
       for (int i = 0; i < kColEach; ++i) {
-        if (inside >> (kColEach + i) & 1) x.arrive(col_to + stage * kStage + i * kColApart * kColPitch, kColTile, c);
+        if (inside >> (kColEach + i) & 1) x.arrive(col_to + stage * kStage + i * kFarCol, kColTile, c);
       }
     }
+    Product::show();
     __syncthreads();
-    issue(stage == 0 ? 2 : stage - 1);
+    if (!Product::kAsync) issue(stage == 0 ? 2 : stage - 1);
     product.across(shared + stage * kStage, shared + stage * kStage + kRowsTile);
+    if (Product::kAsync) issue(stage == 0 ? 2 : stage - 1);
+    product.settle();
     stage = stage == 2 ? 0 : stage + 1;
   }
   float* to = partial + static_cast<int64_t>(chunk) * r.rows * r.cols;
 #pragma unroll
-  for (int s = 0; s < kSlices; ++s) {
+  for (int s = 0; s < Product::kSlices; ++s) {
     product.slice(s, [&](int slice_row, int at, float a, float b) {
       const int out = row0 + product.slice_row(s, slice_row), k = col0 + at;
       if (out < r.rows && k < r.cols) *reinterpret_cast<float2*>(to + static_cast<int64_t>(out) * r.cols + k) = float2{a, b};
@@ -128,8 +126,7 @@ __global__ void __launch_bounds__(kLanes, 2) gemm_reduce(ConvRows g, ReducePlan 
 }
 
 // dweight, OIHW, one lane an element. channels: those that a tap takes in a row of the partial sums.
-template <class Elem>
-__global__ void __launch_bounds__(256)
+static __global__ void __launch_bounds__(256)
     add_chunks(const float* partial, ReducePlan r, int out, int c, int taps, int channels, float* dweight) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * 256 + threadIdx.x;
   if (i >= static_cast<int64_t>(out) * taps * channels) return;

@@ -13,20 +13,14 @@ namespace sknet::cuda {
 
 constexpr int kStages = 3;
 
-template <class Source>
-inline constexpr int kRowTileBytes = kTileRows * kPitch * Source::kTiles;
+template <class Source, class Product>
+inline constexpr int kRowTileBytes = Product::along_bytes(kTileRows) * Source::kTiles;
 
-template <class Source, int kCols>
+template <class Source, class Product, int kCols>
 constexpr int gemm_rows_shared() {
-  const int stages = kStages * (kRowTileBytes<Source> + kCols * kPitch);
-  const int slice = kSliceRows * slice_pitch(kCols) * static_cast<int>(sizeof(float));
+  const int stages = kStages * (kRowTileBytes<Source, Product> + Product::along_bytes(kCols));
+  const int slice = Product::kSliceRows * slice_pitch(kCols) * static_cast<int>(sizeof(float));
   return stages > slice ? stages : slice;
-}
-
-// Steps that one tap takes in the summed dimension; packed weights are [column][tap][depth][kStep], zeros where there are no channels.
-template <class Elem>
-constexpr int depth_of(int channels) {
-  return ceil_div(channels, kStep<Elem>);
 }
 
 // Element of the output where a row's channels begin.
@@ -40,11 +34,15 @@ __device__ __forceinline__ int64_t row_target(const ConvRows& g, int phase, int 
   return (line * g.out_w + b * w.out_step + w.out_base) * g.out_channels;
 }
 
-template <class Source, class Epilogue, int kCols>
+// depth: steps that one tap takes in the summed dimension; weights are [column][tap][depth][kStep], zeros where there are no channels.
+template <class Source, class Epilogue, class Product, int kCols>
 __global__ void __launch_bounds__(kLanes, 2)
     gemm_rows(ConvRows g, Source source, const typename Source::Type* weight, int depth, int tiles, Epilogue epilogue) {
   using Elem = typename Source::Type;
-  constexpr int kColTile = kCols * kPitch, kStage = kRowTileBytes<Source> + kColTile, kHalfTile = kTileRows * kPitch;
+  constexpr int kStep = Product::kStep, kAcross = Product::kStepBytes / 16, kApart = kLanes / kAcross;  // chunks of a row; rows of a lane
+  constexpr int kRowEach = kTileRows / kApart, kColEach = kCols / kApart;
+  constexpr int kFarRow = Product::along_bytes(kApart), kTile = Product::along_bytes(kTileRows);
+  constexpr int kRowsTile = kRowTileBytes<Source, Product>, kStage = kRowsTile + Product::along_bytes(kCols);
   SIMT_DYN_SHARED(char, shared);
   const int t = static_cast<int>(threadIdx.x), phase = static_cast<int>(blockIdx.y);
   const int col_tiles = ceil_div(g.out_channels, kCols), tile = static_cast<int>(blockIdx.x) / col_tiles;
@@ -52,43 +50,43 @@ __global__ void __launch_bounds__(kLanes, 2)
   const ConvAxis h = g.h[phase / g.phases], w = g.w[phase % g.phases];
   const int rows = g.images * h.rows * w.rows;
 
-  const int my_row = t / 4, my_chunk = t % 4, steps = h.taps * w.taps * depth;
-  LaneRow mine[2];
+  const int my_row = t / kAcross, my_chunk = t % kAcross, my_place = Product::along_at(my_row, my_chunk), steps = h.taps * w.taps * depth;
+  LaneRow mine[kRowEach];
 #pragma unroll
-  for (int i = 0; i < 2; ++i) mine[i] = lane_row(g, phase, row0 + my_row + i * 64, rows);
+  for (int i = 0; i < kRowEach; ++i) mine[i] = lane_row(g, phase, row0 + my_row + i * kApart, rows);
   const int taps = g.kernel * g.kernel;
-  const int weights_at = (col0 + my_row) * taps * depth * kStep<Elem>;
+  const int weights_at = (col0 + my_row) * taps * depth * kStep;
 
   // Of the step that is brought next: tap, and the chunk's channel; of the step that arrives next: the latter.
   int tap_h = 0, tap_w = 0, next_c = my_chunk * kChunk<Elem>, arriving_c = next_c, issued = 0;
-  unsigned inside = 0;  // two bits a step, the latest lowest
+  unsigned inside = 0;  // kRowEach bits a step, the latest lowest
   const auto issue = [&](int stage) {
-    inside <<= 2;
+    inside <<= kRowEach;
     if (issued < steps) {
-      char* to = shared + stage * kStage + my_row * kPitch + my_chunk * 16;
+      char* to = shared + stage * kStage + my_place;
       if constexpr (Source::kGathers) {
-        source.gather(g.source_h, g.source_w, mine, next_c, to, 64 * kPitch);
+        source.gather(g.source_h, g.source_w, mine, next_c, to, kFarRow);
       } else {
         const int dh = tap_h * h.reach, dw = tap_w * w.reach;
 #pragma unroll
-        for (int i = 0; i < 2; ++i) {
+        for (int i = 0; i < kRowEach; ++i) {
           const bool in = static_cast<unsigned>(mine[i].h + dh) < static_cast<unsigned>(g.source_h) &&
                           static_cast<unsigned>(mine[i].w + dw) < static_cast<unsigned>(g.source_w) && next_c < g.source_channels;
-          source.issue(to + i * 64 * kPitch, kHalfTile,
-                       static_cast<int64_t>(mine[i].pixel + dh * g.source_w + dw) * g.source_channels + next_c, in);
+          source.issue(to + i * kFarRow, kTile, static_cast<int64_t>(mine[i].pixel + dh * g.source_w + dw) * g.source_channels + next_c,
+                       in);
           inside |= static_cast<unsigned>(in) << i;
         }
       }
       const int tap = (h.first_tap + tap_h * h.tap_step) * g.kernel + w.first_tap + tap_w * w.tap_step;
-      const int at = weights_at + tap * depth * kStep<Elem> + next_c;
+      const int at = weights_at + tap * depth * kStep + next_c;
 #pragma unroll
-      for (int i = 0; i < kCols / 64; ++i) {
-        const bool in = col0 + my_row + i * 64 < g.out_channels;
-        cp_async16(to + kRowTileBytes<Source> + i * 64 * kPitch, weight + (in ? at + i * 64 * taps * depth * kStep<Elem> : 0), in);
+      for (int i = 0; i < kColEach; ++i) {
+        const bool in = col0 + my_row + i * kApart < g.out_channels;
+        cp_async16(to + kRowsTile + i * kFarRow, weight + (in ? at + i * kApart * taps * depth * kStep : 0), in);
       }
       ++issued;
-      next_c += kStep<Elem>;
-      if (next_c >= depth * kStep<Elem>) {
+      next_c += kStep;
+      if (next_c >= depth * kStep) {
         next_c = my_chunk * kChunk<Elem>;
         if (++tap_w == w.taps) {
           tap_w = 0;
@@ -99,7 +97,7 @@ __global__ void __launch_bounds__(kLanes, 2)
     cp_async_commit();
   };
 
-  Multiply<Elem, kCols> product;
+  Product product;
   issue(0);
   issue(1);
   int stage = 0;
@@ -108,19 +106,23 @@ __global__ void __launch_bounds__(kLanes, 2)
     const char* at = shared + stage * kStage;
     if constexpr (Source::kReads) {
 #pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        char* chunk = shared + stage * kStage + (my_row + i * 64) * kPitch + my_chunk * 16;
-        if (inside >> (2 + i) & 1) source.arrive(chunk, kHalfTile, arriving_c);
+      for (int i = 0; i < kRowEach; ++i) {
+        char* chunk = shared + stage * kStage + my_place + i * kFarRow;
+        if (inside >> (kRowEach + i) & 1) source.arrive(chunk, kTile, arriving_c);
       }
-      arriving_c += kStep<Elem>;
-      if (arriving_c >= depth * kStep<Elem>) arriving_c = my_chunk * kChunk<Elem>;
+      arriving_c += kStep;
+      if (arriving_c >= depth * kStep) arriving_c = my_chunk * kChunk<Elem>;
     }
+    Product::show();
+    product.settle();
     __syncthreads();
-    issue(stage == 0 ? 2 : stage - 1);
-    product.along(at, at + kRowTileBytes<Source>);
+    if (!Product::kAsync) issue(stage == 0 ? 2 : stage - 1);
+    product.along(at, at + kRowsTile);
+    if (Product::kAsync) issue(stage == 0 ? 2 : stage - 1);
     stage = stage == 2 ? 0 : stage + 1;
   }
   cp_async_wait<0>();
+  product.settle();
 
   constexpr int kColChunks = kCols / kChunk<Elem>, kGroups = kLanes / kColChunks, kSlicePitch = slice_pitch(kCols);
   float* slice = reinterpret_cast<float*>(shared);
@@ -129,12 +131,12 @@ __global__ void __launch_bounds__(kLanes, 2)
   typename Epilogue::State state;
   if (wanted) epilogue.begin(state, c);
 #pragma unroll
-  for (int s = 0; s < kSlices; ++s) {
+  for (int s = 0; s < Product::kSlices; ++s) {
     __syncthreads();
     product.slice(s, [&](int row, int at, float a, float b) { *reinterpret_cast<float2*>(slice + row * kSlicePitch + at) = float2{a, b}; });
     __syncthreads();
     if (s == 0 && wanted) epilogue.first(state, slice + col);
-    for (int r = wanted ? group : kSliceRows; r < kSliceRows; r += kGroups) {
+    for (int r = wanted ? group : Product::kSliceRows; r < Product::kSliceRows; r += kGroups) {
       const int row = row0 + product.slice_row(s, r);
       if (row >= rows) continue;
       float v[kChunk<Elem>];

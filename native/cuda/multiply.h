@@ -7,22 +7,36 @@
 namespace sknet::cuda {
 
 constexpr int kLanes = 256, kTileRows = 128;
-constexpr int kStepBytes = 64;           // of the summed dimension, a step
-constexpr int kPitch = kStepBytes + 16;  // so that the rows of an ldmatrix, or eight lanes' chunks, fall into different banks
-constexpr int kSlices = 2, kSliceRows = kTileRows / kSlices;  // a finished tile passes through shared memory in two halves
-template <class Elem>
-inline constexpr int kStep = kStepBytes / static_cast<int>(sizeof(Elem));
 
-// Floats between the rows of a slice.
+// Floats between the rows of a finished tile.
 __host__ __device__ constexpr int slice_pitch(int cols) { return cols + 8; }
-__host__ __device__ constexpr int transposed_pitch(int cols, int elem_bytes) { return cols * elem_bytes + 16; }
+
+// How tiles of operands lie in shared memory. Along: a row of the tile is one of the product's rows or columns, a step of the summed
+// dimension long. Across: it is one of the summed dimension, with kTileRows or kCols numbers.
+template <class Elem>
+struct PaddedTiles {
+  using Type = Elem;
+  static constexpr int kStepBytes = 64, kStep = kStepBytes / static_cast<int>(sizeof(Elem));  // of the summed dimension
+  // So that the rows of an ldmatrix, or eight lanes' chunks, fall into different banks.
+  static constexpr int kPitch = kStepBytes + 16;
+  static constexpr int across_pitch(int cols) { return cols * static_cast<int>(sizeof(Elem)) + 16; }
+  static constexpr int along_bytes(int rows) { return rows * kPitch; }
+  static constexpr int across_bytes(int cols) { return kStep * across_pitch(cols); }
+  // Where a chunk of 16 bytes lies; rows that are 8 apart lie equally far apart, whatever the row.
+  __device__ __forceinline__ static constexpr int along_at(int row, int chunk) { return row * kPitch + chunk * 16; }
+  __device__ __forceinline__ static constexpr int across_at(int k, int chunk, int cols) { return k * across_pitch(cols) + chunk * 16; }
+  static constexpr bool kAsync = false;                                // along() and across() return before they are done: settle()
+  static constexpr int kSlices = 2, kSliceRows = kTileRows / kSlices;  // a finished tile passes through shared memory in two halves
+  __device__ __forceinline__ static void show() {}                     // what this lane brought is there for the product
+  __device__ __forceinline__ void settle() {}
+};
 
 template <class Elem, int kCols>
 struct Multiply;
 
 // Warps 4 x 2, each 32 rows by kCols / 2 columns.
 template <int kCols>
-struct Multiply<bf16, kCols> {
+struct Multiply<bf16, kCols> : PaddedTiles<bf16> {
   static constexpr int kTiles = kCols / 16;  // of 8 columns, a warp
   float sum[2][kTiles][4] = {};
 
@@ -58,7 +72,7 @@ struct Multiply<bf16, kCols> {
   }
   // The summed dimension goes across: [kStep][kTileRows] and [kStep][kCols], transposed_pitch() apart.
   __device__ __forceinline__ void across(const char* rows, const char* cols) {
-    constexpr int kRowPitch = transposed_pitch(kTileRows, 2), kColPitch = transposed_pitch(kCols, 2);
+    constexpr int kRowPitch = across_pitch(kTileRows), kColPitch = across_pitch(kCols);
     const int lane = static_cast<int>(threadIdx.x) & 31;
     const char* row = rows + ((lane & 7) + (lane >> 4) * 8) * kRowPitch + (first_row() + (lane >> 3 & 1) * 8) * 2;
     const char* col = cols + ((lane & 7) + (lane >> 3 & 1) * 8) * kColPitch + (first_col() + (lane >> 4) * 8) * 2;
@@ -94,7 +108,7 @@ struct Multiply<bf16, kCols> {
 
 // Lanes 16 x 16; lane (y, x) has the rows y + 16 i and the column pairs 2 x + 32 j.
 template <int kCols>
-struct Multiply<float, kCols> {
+struct Multiply<float, kCols> : PaddedTiles<float> {
   static constexpr int kPairs = kCols / 32;
   float sum[8][kPairs][2] = {};
 
@@ -126,7 +140,7 @@ struct Multiply<float, kCols> {
     }
   }
   __device__ __forceinline__ void across(const char* rows, const char* cols) {
-    constexpr int kRowPitch = transposed_pitch(kTileRows, 4), kColPitch = transposed_pitch(kCols, 4);
+    constexpr int kRowPitch = across_pitch(kTileRows), kColPitch = across_pitch(kCols);
 #pragma unroll 4
     for (int k = 0; k < kStepBytes / 4; ++k) {
       const float* row = reinterpret_cast<const float*>(rows + k * kRowPitch) + y();

@@ -108,8 +108,13 @@ class Lowering {
   // Whether the candidate that would be chosen accepts the problem.
   template <class C, class Problem>
   bool accepts(const std::string& op, const std::vector<const C*>& candidates, const Problem& problem) const {
+    return candidate(op, candidates, problem) != nullptr;
+  }
+  // That one; null where none accepts.
+  template <class C, class Problem>
+  const C* candidate(const std::string& op, const std::vector<const C*>& candidates, const Problem& problem) const {
     std::vector<Refusal> refused;
-    return find(candidates, problem, op, spec.candidates, &refused) != nullptr;
+    return find(candidates, problem, op, spec.candidates, &refused);
   }
 
   // Records one op. args(memory) -> the candidate's argument struct; it is called once while recording and once when addresses exist.

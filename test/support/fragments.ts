@@ -84,6 +84,14 @@ export const bottleneckCases: LayerCase[] = [
     [...block('one', 'input', 8, 20, sk('one', 8, 2), shortcut('one', 'input', 20, 2)), ...block('two', 'one', 8, 20, sk('two', 8), null)],
   ),
   fragment(
+    'SK bottlenecks wide enough for whole tiles of a matrix product',
+    [3, 8, 7, 72],
+    [
+      ...block('one', 'input', 64, 136, sk('one', 64, 2), shortcut('one', 'input', 136, 2)),
+      ...block('two', 'one', 72, 136, sk('two', 72), null),
+    ],
+  ),
+  fragment(
     'SK bottlenecks whose branches differ in groups',
     [3, 6, 5, 16],
     [...block('one', 'input', 16, 16, realKernels('one', 16), null), ...block('two', 'one', 16, 16, realKernels('two', 16), null)],

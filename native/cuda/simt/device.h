@@ -13,8 +13,8 @@ using SharedType = T;
 }  // namespace sknet::cuda
 
 #define SIMT_SHARED(T, name) __shared__ __align__(16)::sknet::cuda::SharedType<T> name
-#define SIMT_DYN_SHARED(T, name)                                        \
-  extern __shared__ __align__(128) unsigned char simt_dynamic_shared[]; \
+#define SIMT_DYN_SHARED(T, name)                                         \
+  extern __shared__ __align__(1024) unsigned char simt_dynamic_shared[]; \
   T* name = reinterpret_cast<T*>(simt_dynamic_shared)
 #define SIMT_LAUNCH(kernel, grid, block, dynamic_bytes, stream, ...) \
   kernel<<<(grid), (block), (dynamic_bytes), static_cast<cudaStream_t>(stream)>>>(__VA_ARGS__)

@@ -4,7 +4,7 @@
 // Language            __global__ __device__ __forceinline__ __launch_bounds__ threadIdx blockIdx blockDim gridDim dim3 uint2 uint4 float4
 // ...
 //   SIMT_LAUNCH(kernel, grid, block, dynamic_bytes, stream, args...)   template arguments with commas: (kernel<1, 2>)
-//   SIMT_DYN_SHARED(T, name)              T* name: the launch's dynamic shared memory, 128-byte aligned
+//   SIMT_DYN_SHARED(T, name)              T* name: the launch's dynamic shared memory, 1024-byte aligned
 //   SIMT_SHARED(float[4][16], name)       static shared memory, 16-byte aligned; emulated it is poisoned and bounded, __shared__ is not
 // Block and warp      __syncthreads() __syncwarp(mask) named_barrier(id, lanes) named_barrier_arrive(id, lanes) __threadfence[_block]()
 //   __shfl_sync __shfl_xor_sync __shfl_down_sync __shfl_up_sync (mask, value, lane, width) __ballot_sync __any_sync __all_sync (mask, bool)
@@ -14,6 +14,7 @@
 // Tensor cores        fragments as in the PTX ISA, a pair of elements a register, the first in the low half
 //   ldmatrix_x1/x2/x4(r, row) ldmatrix_x1/x2/x4_trans(r, row)   lanes 8 i to 8 i + 7 give the rows of matrix i, 16-byte aligned
 //   mma_16816(d, a, b) mma_1688(d, a, b)            d[4] += a b: bf16, fp32 sums; mma_16816_fp16, mma_1688_fp16: fp16
+// Warpgroups          warpgroup.h
 // Numbers             bf16 fp16 to_f to_bf to_fp16 pack_bf pack_fp16 (number.h)
 //
 // Rules: no asm, no __CUDA_ARCH__, no dynamic parallelism or grid barrier; no return before a barrier; all lanes of a block reach the same

@@ -143,12 +143,17 @@ void conv2d_for_norm(Lowering& low, int index, int norm_layer, Ref residual, Ref
 
 bool conv2d_reads_gradient_through_norm(const Lowering& low, int index) {
   if (low.norm_behind(index) == kNone || !is_convolution(low.layer(index))) return false;
+  // Not where a candidate of its own that is faster but reads plain gradients would have to stand back for it.
+  const auto still = [&](const std::string& op, const auto& candidates, Conv2dProblem p) {
+    const auto* plain = low.candidate(op, candidates, p);
+    p.fusion.dy_norm = true;
+    return plain != nullptr && low.candidate(op, candidates, p) == plain;
+  };
   Conv2dProblem p = problem_of(low, index);
-  p.fusion.dy_norm = true;
   p.fusion.x_norm = low.reading_of(low.layer(index).inputs[0]).through_norm();
-  if (!weight_accepts(low, p)) return false;
+  if (!still("conv2d_backward_weight", low.table.conv2d_backward_weight, p)) return false;
   p.fusion.x_norm = p.fusion.x_rows = false;
-  return !low.needs_gradient(low.layer(index).inputs[0]) || data_accepts(low, p);
+  return !low.needs_gradient(low.layer(index).inputs[0]) || still("conv2d_backward_data", low.table.conv2d_backward_data, p);
 }
 
 const LayerLowering conv2d_lowering{"conv2d", forward, backward, reads_through_norm};

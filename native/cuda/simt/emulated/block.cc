@@ -35,7 +35,7 @@ const char* name_of(Meeting kind) {
 // Its own allocation, as long as it is said to be: AddressSanitizer sees overruns.
 void* new_shared(size_t bytes) {
   void* memory = nullptr;
-  if (posix_memalign(&memory, 128, bytes) != 0) throw std::bad_alloc();
+  if (posix_memalign(&memory, 1024, bytes) != 0) throw std::bad_alloc();
   return memory;
 }
 
@@ -89,6 +89,8 @@ bool Block::run(const dim3& index, uint32_t seed) {
     l.waits_on = nullptr;
     l.group = 0;
     l.copies.clear();
+    l.product_group = 0;
+    l.products.clear();
     prepare(l.context, l.stack, enter, i, abandoned_);
   }
   abandoned_ = false;

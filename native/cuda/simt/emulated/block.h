@@ -26,6 +26,16 @@ struct AsyncCopy {
 // Where lanes of a warp can meet.
 enum class Meeting : uint8_t { kSyncwarp, kShuffle, kVote, kMatrixLoad, kMatrixMultiply };
 
+// A multiplication of warpgroups that was started (emulated/warpgroup.h).
+struct AsyncProduct {
+  float* d;
+  int columns;  // 64 or 128
+  bool across;
+  const char *a, *b;
+  int leading[2], stride[2];  // of a, of b
+  int group;
+};
+
 struct Lane {
   Context context;
   char* stack = nullptr;
@@ -38,6 +48,8 @@ struct Lane {
   int waits_line = 0;
   int group = 0;  // of asynchronous copies, the next to commit
   std::vector<AsyncCopy> copies;
+  int product_group = 0;  // as group, of products
+  std::vector<AsyncProduct> products;
 };
 
 // The meeting of the lanes of one mask. A lane may leave for the next one before others have read this one's slots, but not two ahead.

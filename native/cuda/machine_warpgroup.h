@@ -1,0 +1,17 @@
+// Four warps together: compute capability 9.0.
+#pragma once
+
+#include "cuda/machine.h"
+#include "cuda/multiply_warpgroup.h"
+
+namespace sknet::cuda {
+
+struct Warpgroups {
+  using Type = bf16;
+  template <int kCols>
+  using Product = WarpgroupMultiply<kCols>;
+  static constexpr int kStep = Product<kWideCols>::kStep;
+  static constexpr bool kHasWide = true, kAnySource = false;
+};
+
+}  // namespace sknet::cuda
