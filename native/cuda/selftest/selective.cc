@@ -271,6 +271,8 @@ SIMT_TEST(sk_attention) {
   check_attention(3, 2, 40, 33);
   check_attention(4, 9, 130, 40);  // long enough for its sums to be cut
   check_attention(1, 40, 8, 4);
+  check_attention(2, 70, 150, 37);  // tiles and steps that are not whole
+  check_attention(2, 300, 9, 5);    // more images than a block's lanes read at once
 }
 
 }  // namespace
