@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <source_location>
 
@@ -182,5 +183,11 @@ inline float min(float a, float b) { return std::fmin(a, b); }
 inline float max(float a, float b) { return std::fmax(a, b); }
 inline double min(double a, double b) { return std::fmin(a, b); }
 inline double max(double a, double b) { return std::fmax(a, b); }
+
+namespace sknet::cuda {
+
+inline float max_nan(float a, float b) { return a != a || b != b ? std::nanf("") : std::fmax(a, b); }
+
+}  // namespace sknet::cuda
 
 // NOLINTEND(readability-identifier-naming)
