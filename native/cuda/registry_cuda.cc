@@ -3,6 +3,7 @@
 #include "cuda/conv2d_direct.h"
 #include "cuda/conv2d_gemm.h"
 #include "cuda/conv2d_grouped.h"
+#include "cuda/conv2d_stem.h"
 #include "cuda/conv2d_warpgroup.h"
 #include "cuda/kernels.h"
 #include "cuda/loss_images.h"
@@ -56,11 +57,13 @@ namespace {
       .trust_ratio = {&trust_ratio_flat},                                                                                            \
   }
 
-// Before "gemm"; grouped convolutions are none of theirs.
-OpTable with_warpgroups(OpTable table) {
+// What only bfloat16 has: the stem's own kernels first, warpgroups before "gemm" and behind the grouped ones.
+OpTable with_bf16_alone(OpTable table) {
   table.conv2d_forward.insert(table.conv2d_forward.begin() + 1, &conv2d_forward_warpgroup_bf16);
   table.conv2d_backward_data.insert(table.conv2d_backward_data.begin() + 1, &conv2d_backward_data_warpgroup_bf16);
   table.conv2d_backward_weight.insert(table.conv2d_backward_weight.begin() + 1, &conv2d_backward_weight_warpgroup_bf16);
+  table.conv2d_forward.insert(table.conv2d_forward.begin(), &conv2d_forward_stem_bf16);
+  table.conv2d_backward_weight.insert(table.conv2d_backward_weight.begin(), &conv2d_backward_weight_stem_bf16);
   return table;
 }
 
@@ -69,7 +72,7 @@ OpTable with_warpgroups(OpTable table) {
 const OpTable& cuda_op_table(Precision precision) {
   // Never destroyed: plans may outlive static destruction.
   static const OpTable* const fp32 = new OpTable SKNET_TABLE(fp32, 4);
-  static const OpTable* const bf16 = new OpTable(with_warpgroups(OpTable SKNET_TABLE(bf16, 2)));
+  static const OpTable* const bf16 = new OpTable(with_bf16_alone(OpTable SKNET_TABLE(bf16, 2)));
   return precision == Precision::kBf16 ? *bf16 : *fp32;
 }
 
