@@ -88,7 +88,7 @@ void fold(const BatchNormProblem& p, const BatchNormFoldArgs& a, const Exec& exe
 }
 
 template <class Elem>
-__global__ void __launch_bounds__(kTileLanes) apply_rows(BatchNormApplyArgs a, RowTiles t) {
+__global__ void __launch_bounds__(kTileLanes, 3) apply_rows(BatchNormApplyArgs a, RowTiles t) {
   const LaneRows lane = lane_rows<Elem>(t, blockIdx.x);
   const Elem* residual = static_cast<const Elem*>(a.residual);
   if (lane.row >= lane.end) return;
@@ -101,20 +101,26 @@ __global__ void __launch_bounds__(kTileLanes) apply_rows(BatchNormApplyArgs a, R
     load_vector(a.residual_norm.scale + lane.c, other_scale);
     load_vector(a.residual_norm.shift + lane.c, other_shift);
   }
-  for (int64_t row = lane.row; row < lane.end; row += lane.step) {
-    const int64_t at = row * t.channels + lane.c;
-    float v[kChunk<Elem>], other[kChunk<Elem>] = {};
-    load_chunk(static_cast<const Elem*>(a.u) + at, v);
-    if (residual != nullptr) load_chunk(residual + at, other);
+  for_rows<2, 2>(
+      lane,
+      [&](int64_t row, uint4(&raw)[2]) {
+        const int64_t at = row * t.channels + lane.c;
+        raw[0] = fetch_chunk(static_cast<const Elem*>(a.u) + at);
+        raw[1] = residual != nullptr ? fetch_chunk(residual + at) : uint4{0, 0, 0, 0};
+      },
+      [&](int64_t row, const uint4(&raw)[2]) {
+        float v[kChunk<Elem>], other[kChunk<Elem>];
+        unpack_chunk<Elem>(raw[0], v);
+        unpack_chunk<Elem>(raw[1], other);
 #pragma unroll
-    for (int q = 0; q < kChunk<Elem>; ++q) {
-      float x = residual == nullptr ? 0.0f : other_scale[q] * other[q] + other_shift[q];
-      if (a.residual_norm.relu) x = relu(x);
-      v[q] = scale[q] * v[q] + shift[q] + x;
-      if (a.relu) v[q] = relu(v[q]);
-    }
-    store_chunk(static_cast<Elem*>(a.y) + at, v);
-  }
+        for (int q = 0; q < kChunk<Elem>; ++q) {
+          float x = residual == nullptr ? 0.0f : other_scale[q] * other[q] + other_shift[q];
+          if (a.residual_norm.relu) x = relu(x);
+          v[q] = scale[q] * v[q] + shift[q] + x;
+          if (a.relu) v[q] = relu(v[q]);
+        }
+        store_chunk(static_cast<Elem*>(a.y) + row * t.channels + lane.c, v);
+      });
 }
 
 template <class Elem>
@@ -124,29 +130,38 @@ void apply(const BatchNormProblem& p, const BatchNormApplyArgs& a, const Exec& e
 }
 
 template <class Elem>
-__global__ void __launch_bounds__(kTileLanes) close_rows(BatchNormCloseArgs a, RowTiles t, TileSums out) {
+__global__ void __launch_bounds__(kTileLanes, 2) close_rows(BatchNormCloseArgs a, RowTiles t, TileSums out) {
   const LaneRows lane = lane_rows<Elem>(t, blockIdx.x);
   const NormClose& n = a.close;
   float mean[kChunk<Elem>], scale[kChunk<Elem>], shift[kChunk<Elem>], sum[kChunk<Elem>] = {}, dot[kChunk<Elem>] = {};
   load_for<Elem>(n.mean, lane.c, t.channels, mean);
   load_for<Elem>(n.scale, lane.c, t.channels, scale);
   load_for<Elem>(n.shift, lane.c, t.channels, shift);
-  for (int64_t row = lane.row; row < lane.end; row += lane.step) {
-    const int64_t at = row * t.channels + lane.c;
-    float g[kChunk<Elem>], u[kChunk<Elem>], more[kChunk<Elem>] = {}, output[kChunk<Elem>] = {};
-    load_chunk(static_cast<const Elem*>(a.dy) + at, g);
-    load_chunk(static_cast<const Elem*>(n.u) + at, u);
-    if (n.add != nullptr) load_chunk(static_cast<const Elem*>(n.add) + at, more);
-    if (n.output != nullptr) load_chunk(static_cast<const Elem*>(n.output) + at, output);
+  for_rows<4, 2>(
+      lane,
+      [&](int64_t row, uint4(&raw)[4]) {
+        const int64_t at = row * t.channels + lane.c;
+        const uint4 nothing{0, 0, 0, 0};
+        raw[0] = fetch_chunk(static_cast<const Elem*>(a.dy) + at);
+        raw[1] = fetch_chunk(static_cast<const Elem*>(n.u) + at);
+        raw[2] = n.add != nullptr ? fetch_chunk(static_cast<const Elem*>(n.add) + at) : nothing;
+        raw[3] = n.output != nullptr ? fetch_chunk(static_cast<const Elem*>(n.output) + at) : nothing;
+      },
+      [&](int64_t row, const uint4(&raw)[4]) {
+        float g[kChunk<Elem>], u[kChunk<Elem>], more[kChunk<Elem>], output[kChunk<Elem>];
+        unpack_chunk<Elem>(raw[0], g);
+        unpack_chunk<Elem>(raw[1], u);
+        unpack_chunk<Elem>(raw[2], more);
+        unpack_chunk<Elem>(raw[3], output);
 #pragma unroll
-    for (int q = 0; q < kChunk<Elem>; ++q) {
-      g[q] += more[q];
-      if (n.relu && !((n.output == nullptr ? scale[q] * u[q] + shift[q] : output[q]) > 0)) g[q] = 0;
-      sum[q] += g[q];
-      dot[q] += g[q] * (u[q] - mean[q]);
-    }
-    if (a.dz != nullptr) store_chunk(static_cast<Elem*>(a.dz) + at, g);
-  }
+        for (int q = 0; q < kChunk<Elem>; ++q) {
+          g[q] += more[q];
+          if (n.relu && !((n.output == nullptr ? scale[q] * u[q] + shift[q] : output[q]) > 0)) g[q] = 0;
+          sum[q] += g[q];
+          dot[q] += g[q] * (u[q] - mean[q]);
+        }
+        if (a.dz != nullptr) store_chunk(static_cast<Elem*>(a.dz) + row * t.channels + lane.c, g);
+      });
   add_up_tile<Elem>(t, sum, dot, [&](int c, float of_sum, float of_dot) {
     float* to = out.sums + static_cast<int64_t>(blockIdx.x) * 2 * t.channels + c;
     to[0] = of_sum;

@@ -23,6 +23,12 @@ struct Branches {
       load_vector(shift_of[m] + c, shift[m]);
     }
   }
+  // A chunk of each branch; there may be more in `raw`.
+  template <int kCount>
+  __device__ __forceinline__ void fetch(int64_t at, uint4 (&raw)[kCount]) const {
+#pragma unroll
+    for (int m = 0; m < kBranches; ++m) raw[m] = fetch_chunk(u[m] + at);
+  }
   __device__ __forceinline__ float z(int m, int q, float v) const { return scale[m][q] * v + shift[m][q]; }
 };
 

@@ -35,18 +35,23 @@ void forward(const ChannelScaleProblem& p, const ChannelScaleForwardArgs& a, con
 
 template <class Elem>
 struct ScaleGradient {
-  static constexpr int kKept = 1;
+  static constexpr int kKept = 1, kReads = 3;
   const Elem *x, *gate, *dy, *add;
   Elem* dx;
   float g[kChunk<Elem>] = {};
   __device__ void begin(int image, int c, int channels) {
     if (c < channels) load_chunk(gate + static_cast<int64_t>(image) * channels + c, g);
   }
-  __device__ void pixel(int64_t at, float (&sums)[1][kChunk<Elem>]) const {
-    float v[kChunk<Elem>], d[kChunk<Elem>], more[kChunk<Elem>] = {};
-    load_chunk(x + at, v);
-    load_chunk(dy + at, d);
-    if (add != nullptr) load_chunk(add + at, more);
+  __device__ void fetch(int64_t at, uint4 (&raw)[3]) const {
+    raw[0] = fetch_chunk(x + at);
+    raw[1] = fetch_chunk(dy + at);
+    raw[2] = add != nullptr ? fetch_chunk(add + at) : uint4{0, 0, 0, 0};
+  }
+  __device__ void pixel(int64_t at, const uint4 (&raw)[3], float (&sums)[1][kChunk<Elem>]) const {
+    float v[kChunk<Elem>], d[kChunk<Elem>], more[kChunk<Elem>];
+    unpack_chunk<Elem>(raw[0], v);
+    unpack_chunk<Elem>(raw[1], d);
+    unpack_chunk<Elem>(raw[2], more);
 #pragma unroll
     for (int q = 0; q < kChunk<Elem>; ++q) {
       sums[0][q] += d[q] * v[q];

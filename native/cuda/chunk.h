@@ -47,6 +47,16 @@ __device__ __forceinline__ void store_chunk(bf16* p, const float (&v)[4]) {
   *reinterpret_cast<uint2*>(p) = uint2{pack_bf(v[0], v[1]), pack_bf(v[2], v[3])};
 }
 
+// A chunk as it lies, so that several are on their way before the first is unpacked.
+template <class Elem>
+__device__ __forceinline__ uint4 fetch_chunk(const Elem* p) {
+  return *reinterpret_cast<const uint4*>(p);
+}
+template <class Elem>
+__device__ __forceinline__ void unpack_chunk(const uint4& raw, float (&v)[kChunk<Elem>]) {
+  load_chunk(reinterpret_cast<const Elem*>(&raw), v);
+}
+
 // N numbers, one a channel.
 template <int N>
 __device__ __forceinline__ void load_vector(const float* p, float (&v)[N]) {

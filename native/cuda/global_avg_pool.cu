@@ -9,12 +9,13 @@ namespace {
 
 template <class Elem>
 struct PixelSum {
-  static constexpr int kKept = 0;
+  static constexpr int kKept = 0, kReads = 1;
   const Elem* x;
   __device__ void begin(int, int, int) {}
-  __device__ void pixel(int64_t at, float (&sums)[1][kChunk<Elem>]) const {
+  __device__ void fetch(int64_t at, uint4 (&raw)[1]) const { raw[0] = fetch_chunk(x + at); }
+  __device__ void pixel(int64_t, const uint4 (&raw)[1], float (&sums)[1][kChunk<Elem>]) const {
     float v[kChunk<Elem>];
-    load_chunk(x + at, v);
+    unpack_chunk<Elem>(raw[0], v);
 #pragma unroll
     for (int q = 0; q < kChunk<Elem>; ++q) sums[0][q] += v[q];
   }

@@ -14,9 +14,10 @@ struct RowTiles {
   int64_t rows = 0;
   int channels = 0;
   int across_bits = 0;  // 1 << across_bits chunks side by side, at most 8: 128 bytes
+  int rows_a_lane = kRowsALane;
 
   __host__ __device__ int across() const { return 1 << across_bits; }
-  __host__ __device__ int tile_rows() const { return kTileLanes * kRowsALane >> across_bits; }
+  __host__ __device__ int tile_rows() const { return kTileLanes * rows_a_lane >> across_bits; }
   __host__ __device__ int64_t tiles() const { return (rows + tile_rows() - 1) / tile_rows(); }
 };
 
@@ -47,6 +48,24 @@ __device__ __forceinline__ LaneRows lane_rows(const RowTiles& t, int64_t tile) {
   const int c = ((static_cast<int>(blockIdx.y) << t.across_bits) + (lane & (t.across() - 1))) * kChunk<Elem>;
   const int64_t first = tile * t.tile_rows(), end = first + t.tile_rows() < t.rows ? first + t.tile_rows() : t.rows;
   return {c, c < t.channels ? first + (lane >> t.across_bits) : end, end, kTileLanes >> t.across_bits};
+}
+
+// The lane's rows: fetch(row, raw) brings chunks raw[kReads] for kAtOnce rows before use(row, raw) takes the first.
+template <int kReads, int kAtOnce, class Fetch, class Use>
+__device__ __forceinline__ void for_rows(const LaneRows& lane, const Fetch& fetch, const Use& use) {
+  int64_t row = lane.row;
+  for (; row + (kAtOnce - 1) * lane.step < lane.end; row += kAtOnce * lane.step) {
+    uint4 raw[kAtOnce][kReads];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) fetch(row + i * lane.step, raw[i]);
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) use(row + i * lane.step, raw[i]);
+  }
+  for (; row < lane.end; row += lane.step) {
+    uint4 raw[kReads];
+    fetch(row, raw);
+    use(row, raw);
+  }
 }
 
 // A number for each channel of the lane's chunk, where the channels are the tensor's.

@@ -10,15 +10,16 @@ namespace {
 // Sums: the pooled one, then mask and mask u of each branch where they are wanted.
 template <class Elem, int kBranches, bool kMasks>
 struct FusePixels {
-  static constexpr int kKept = 2 * kBranches;
+  static constexpr int kKept = 2 * kBranches, kReads = kBranches;
   static constexpr int kSums = kMasks ? 1 + 2 * kBranches : 1;
   Branches<Elem, kBranches> b;
   __device__ void begin(int, int c, int channels) { b.begin(c, channels); }
-  __device__ void pixel(int64_t at, float (&sums)[kSums][kChunk<Elem>]) const {
+  __device__ void fetch(int64_t at, uint4 (&raw)[kReads]) const { b.fetch(at, raw); }
+  __device__ void pixel(int64_t, const uint4 (&raw)[kReads], float (&sums)[kSums][kChunk<Elem>]) const {
 #pragma unroll
     for (int m = 0; m < kBranches; ++m) {
       float v[kChunk<Elem>];
-      load_chunk(b.u[m] + at, v);
+      unpack_chunk<Elem>(raw[m], v);
 #pragma unroll
       for (int q = 0; q < kChunk<Elem>; ++q) {
         const float z = b.z(m, q, v[q]);

@@ -21,18 +21,20 @@ __global__ void __launch_bounds__(kTileLanes, kBranches > 2 ? 2 : 3)
     for (int q = 0; q < kChunk<Elem>; ++q) weight[m][q] = 1;
     if (attention != nullptr) load_vector(attention + (static_cast<int64_t>(m) * images + image) * t.channels + lane.c, weight[m]);
   }
-  for (int64_t row = lane.row; row < lane.end; row += lane.step) {
-    const int64_t at = (image * t.rows + row) * t.channels + lane.c;
-    float sum[kChunk<Elem>] = {};
+  const auto at = [&](int64_t row) { return (image * t.rows + row) * t.channels + lane.c; };
+  for_rows<kBranches, 2>(
+      lane, [&](int64_t row, uint4(&raw)[kBranches]) { b.fetch(at(row), raw); },
+      [&](int64_t row, const uint4(&raw)[kBranches]) {
+        float sum[kChunk<Elem>] = {};
 #pragma unroll
-    for (int m = 0; m < kBranches; ++m) {
-      float u[kChunk<Elem>];
-      load_chunk(b.u[m] + at, u);
+        for (int m = 0; m < kBranches; ++m) {
+          float u[kChunk<Elem>];
+          unpack_chunk<Elem>(raw[m], u);
 #pragma unroll
-      for (int q = 0; q < kChunk<Elem>; ++q) sum[q] += weight[m][q] * relu(b.z(m, q, u[q]));
-    }
-    store_chunk(v + at, sum);
-  }
+          for (int q = 0; q < kChunk<Elem>; ++q) sum[q] += weight[m][q] * relu(b.z(m, q, u[q]));
+        }
+        store_chunk(v + at(row), sum);
+      });
 }
 
 template <class Elem>
@@ -49,17 +51,21 @@ void forward(const SkSelectProblem& p, const SkSelectForwardArgs& a, const Exec&
 // Sums of dv and of dv u over the pixels with z > 0, of each branch.
 template <class Elem, int kBranches>
 struct SelectPixels {
-  static constexpr int kKept = 2 * kBranches;
+  static constexpr int kKept = 2 * kBranches, kReads = kBranches + 1;
   Branches<Elem, kBranches> b;
   const Elem* dv;
   __device__ void begin(int, int c, int channels) { b.begin(c, channels); }
-  __device__ void pixel(int64_t at, float (&sums)[2 * kBranches][kChunk<Elem>]) const {
+  __device__ void fetch(int64_t at, uint4 (&raw)[kReads]) const {
+    b.fetch(at, raw);
+    raw[kBranches] = fetch_chunk(dv + at);
+  }
+  __device__ void pixel(int64_t, const uint4 (&raw)[kReads], float (&sums)[2 * kBranches][kChunk<Elem>]) const {
     float g[kChunk<Elem>];
-    load_chunk(dv + at, g);
+    unpack_chunk<Elem>(raw[kBranches], g);
 #pragma unroll
     for (int m = 0; m < kBranches; ++m) {
       float u[kChunk<Elem>];
-      load_chunk(b.u[m] + at, u);
+      unpack_chunk<Elem>(raw[m], u);
 #pragma unroll
       for (int q = 0; q < kChunk<Elem>; ++q) {
         const float gated = b.z(m, q, u[q]) > 0 ? g[q] : 0.0f;
