@@ -60,7 +60,7 @@ void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exe
   if (a.x_norm.scale != nullptr) {
     with_fill(NormFill<Elem>{x, a.x_norm});
   } else {
-    with_fill(PlainFill<Elem>{x});
+    with_fill(PlainFill<Elem>{{x}});
   }
 }
 
@@ -85,7 +85,7 @@ void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, cons
   if (a.dy_norm.u != nullptr) {
     with_fill(GradientFill<Elem>{dy, a.dy_norm});
   } else {
-    with_fill(PlainFill<Elem>{dy});
+    with_fill(PlainFill<Elem>{{dy}});
   }
 }
 

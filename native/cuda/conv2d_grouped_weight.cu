@@ -33,14 +33,14 @@ void run(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& 
     if (a.dy_norm.u != nullptr) {
       launch(x, GradientFill<Elem>{dy, a.dy_norm});
     } else {
-      launch(x, PlainFill<Elem>{dy});
+      launch(x, PlainFill<Elem>{{dy}});
     }
   };
   const Elem* x = static_cast<const Elem*>(a.x);
   if (a.x_norm.scale != nullptr) {
     with_gradient(NormFill<Elem>{x, a.x_norm});
   } else {
-    with_gradient(PlainFill<Elem>{x});
+    with_gradient(PlainFill<Elem>{{x}});
   }
   if (a.dbias != nullptr) bias_gradient<Elem>(a.dy, a.dy_norm, static_cast<int64_t>(p.n) * p.oh * p.ow, p.out, a.dbias, exec);
 }

@@ -19,30 +19,17 @@ struct Packed {
   __device__ __forceinline__ void unpack(float (&v)[N]) const { load_chunk(reinterpret_cast<const Elem*>(&word), v); }
 };
 
+// Tensors as they lie, one a branch: copied without a register.
 template <class Elem>
 struct PlainFill {
-  static constexpr int kEach = kChunk<Elem>;  // channels of a lane where there are registers for their coefficients
-  const Elem* x;
-  template <int N>
-  struct Raw {
-    Packed<Elem, N> x;
-  };
-  template <int N>
-  struct Coefficients {};
-  template <int N>
-  __device__ __forceinline__ void prepare(Coefficients<N>&, int, int, int) const {}
-  template <int N>
-  __device__ __forceinline__ void fetch(Raw<N>& raw, int, int64_t at) const {
-    raw.x.fetch(x, at);
-  }
-  template <int N>
-  __device__ __forceinline__ void make(const Coefficients<N>&, const Raw<N>& raw, float (&v)[N]) const {
-    raw.x.unpack(v);
-  }
+  static constexpr bool kCopies = true;
+  static constexpr int kEach = kChunk<Elem>;
+  const Elem* x[kMaxBranches];
 };
 
 template <class Elem>
 struct NormFill {
+  static constexpr bool kCopies = false;
   static constexpr int kEach = kChunk<Elem>;  // channels of a lane where there are registers for their coefficients
   const Elem* x;
   Normalize norm;
@@ -77,6 +64,7 @@ struct NormFill {
 // A gradient through the backward of a batch norm.
 template <class Elem>
 struct GradientFill {
+  static constexpr bool kCopies = false;
   static constexpr int kEach = 4;  // channels of a lane where there are registers for their coefficients
   const Elem* dz;
   NormGradient norm;
@@ -110,73 +98,32 @@ struct GradientFill {
   }
 };
 
-// The gradient of one branch's raw output u_m from that of the unit's output:
-//   du = gain dz + slope (u - mean) - offset,  dz = z > 0 ? attention dv + ds / hw : 0,  z = scale u + shift.
-template <class Elem>
-struct SplitFill {
-  static constexpr int kEach = 4;  // channels of a lane where there are registers for their coefficients
-  const Elem* dv;
-  const Elem* u[kMaxBranches];
-  const float* scale[kMaxBranches];
-  const float* shift[kMaxBranches];
-  const float* mean[kMaxBranches];
-  const float* gain[kMaxBranches];
-  const float* slope[kMaxBranches];
-  const float* offset[kMaxBranches];
-  const float* attention;  // [M, n, C] or null: 1
-  const double* ds;        // [n, C] or null: 0
-  int images, channels;
-  double share;  // 1 / hw
-  template <int N>
-  struct Raw {
-    Packed<Elem, N> dv, u;
-  };
-  // du = (z > 0 ? dv_gain dv + pooled : 0) + slope u + rest.
-  template <int N>
-  struct Coefficients {
-    float scale[N], shift[N], dv_gain[N], pooled[N], slope[N], rest[N];
-  };
-  template <int N>
-  __device__ __forceinline__ void prepare(Coefficients<N>& k, int m, int image, int c) const {
-    load_vector(scale[m] + c, k.scale);
-    load_vector(shift[m] + c, k.shift);
-    load_vector(slope[m] + c, k.slope);
-    float mean_of[N];
-    load_vector(mean[m] + c, mean_of);
-    load_vector(offset[m] + c, k.rest);
-#pragma unroll
-    for (int q = 0; q < N; ++q) k.rest[q] = -k.slope[q] * mean_of[q] - k.rest[q];
-    load_vector(gain[m] + c, k.dv_gain);
-    const int64_t at = static_cast<int64_t>(image) * channels + c;
-#pragma unroll
-    for (int q = 0; q < N; ++q) {
-      k.pooled[q] = ds == nullptr ? 0 : k.dv_gain[q] * static_cast<float>(ds[at + q] * share);
-      if (attention != nullptr) k.dv_gain[q] *= attention[static_cast<int64_t>(m) * images * channels + at + q];
-    }
+// The same as fill_tile() without arithmetic.
+template <class Elem, int kSlabs>
+__device__ __forceinline__ void copy_tile(const Elem* x, int image, int c0, int channels, int source_h, int source_w, int row, int col,
+                                          int pixels, int cols, const FastDiv& by_cols, char* tile) {
+  constexpr int kAcross = kSlabs * kSlab / kChunk<Elem>, kPitchBytes = pixel_pitch<Elem>(kSlabs);
+  const int t = static_cast<int>(threadIdx.x), apart = static_cast<int>(blockDim.x) / kAcross, c = c0 + t % kAcross * kChunk<Elem>;
+  char* to = tile + t % kAcross * 16;
+  const Elem* from = x + (static_cast<int64_t>(image) * source_h + row) * source_w * channels + static_cast<int64_t>(col) * channels + c;
+#pragma unroll 4
+  for (int pixel = t / kAcross; pixel < pixels; pixel += apart) {
+    const int y = by_cols.quotient(pixel), at = pixel - y * cols;
+    const bool inside = static_cast<unsigned>(row + y) < static_cast<unsigned>(source_h) &&
+                        static_cast<unsigned>(col + at) < static_cast<unsigned>(source_w) && c < channels;
+    cp_async16(to + pixel * kPitchBytes, inside ? from + (y * source_w + at) * channels : x, inside);
   }
-  template <int N>
-  __device__ __forceinline__ void fetch(Raw<N>& raw, int m, int64_t at) const {
-    raw.dv.fetch(dv, at);
-    raw.u.fetch(u[m], at);
-  }
-  template <int N>
-  __device__ __forceinline__ void make(const Coefficients<N>& k, const Raw<N>& raw, float (&v)[N]) const {
-    float x[N];
-    raw.dv.unpack(v);
-    raw.u.unpack(x);
-#pragma unroll
-    for (int q = 0; q < N; ++q) {
-      const float dz = k.scale[q] * x[q] + k.shift[q] > 0 ? k.dv_gain[q] * v[q] + k.pooled[q] : 0;
-      v[q] = dz + (k.slope[q] * x[q] + k.rest[q]);
-    }
-  }
-};
+  cp_async_commit();
+}
 
 // Brings pixels row by row from (row, col) of an image's source on, `cols` a row; zeros outside it and beyond the channels. Channels c0 and
-// on, kEach a lane, which fetches kBatch pixels before it makes the first.
+// on, kEach a lane, which fetches kBatch pixels before it makes the first. Callers wait for copies before their barrier.
 template <class Elem, int kSlabs, int kEach, int kBatch, class Fill>
 __device__ __forceinline__ void fill_tile(const Fill& fill, int m, int image, int c0, int channels, int source_h, int source_w, int row,
                                           int col, int pixels, int cols, const FastDiv& by_cols, char* tile) {
+  if constexpr (Fill::kCopies) {
+    return copy_tile<Elem, kSlabs>(fill.x[m], image, c0, channels, source_h, source_w, row, col, pixels, cols, by_cols, tile);
+  } else {
   constexpr int kAcross = kSlabs * kSlab / kEach, kPitchBytes = pixel_pitch<Elem>(kSlabs);
   const int t = static_cast<int>(threadIdx.x), apart = static_cast<int>(blockDim.x) / kAcross;
   const int c = c0 + t % kAcross * kEach;
@@ -204,6 +151,7 @@ __device__ __forceinline__ void fill_tile(const Fill& fill, int m, int image, in
       if (inside >> i & 1) fill.make(k, raw[i], v);
       store_chunk(reinterpret_cast<Elem*>(to + pixel * kPitchBytes), v);
     }
+  }
   }
 }
 

@@ -201,6 +201,7 @@ __global__ void __launch_bounds__(256, 2)
       fill_tile<Elem, kSlabs, 4, 3>(gradient, m, place.image, c0, g.channels, g.out_h, g.out_w, place.row, place.col, out_pixels, g.tile_w,
                                     g.by_tile_w, du + m * out_pixels * kPitchBytes);
     }
+    cp_async_wait<0>();
     __syncthreads();
     product.tile(g, shared, du, g.tile_w, out_pixels * kPitchBytes);
   }

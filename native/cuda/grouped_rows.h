@@ -116,6 +116,7 @@ __global__ void __launch_bounds__(256, 2)
     fill_tile<Elem, kSlabs, Fill::kEach, kBatch>(fill, m, place.image, c0, g.channels, g.source_h, g.source_w, row0, col0, span, g.span_w,
                                                  g.by_span_w, shared + m * tile_bytes);
   }
+  cp_async_wait<0>();
   __syncthreads();
   const int number = phase * g.images * g.tiles_h * g.tiles_w + tile;
   write_rows<Elem, kSlabs, kJoined>(g, place, phase, c0, shared, shared + filled * tile_bytes, weights, offsets, number, epilogues);

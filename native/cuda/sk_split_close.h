@@ -1,9 +1,9 @@
 // From the unit's sums per image to the branches' batch-norm gradients and to the coefficients by which the gradient of a branch's raw
-// output is made (grouped_fill.h).
+// output is made (split_du.h).
 #pragma once
 
 #include "core/exec.h"
-#include "cuda/grouped_fill.h"
+#include "cuda/split_du.h"
 #include "cuda/tile_sums.h"
 #include "ops/sk_split.h"
 
@@ -87,9 +87,9 @@ inline void launch_close_branches(const SkSplitProblem& p, const SkSplitBackward
 }
 
 template <class Elem>
-SplitFill<Elem> split_fill(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const DuCoefficients& du) {
+SplitGradient<Elem> split_gradient(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const DuCoefficients& du) {
   const Conv2dProblem& conv = p.conv[0];
-  SplitFill<Elem> fill{};
+  SplitGradient<Elem> fill{};
   fill.dv = static_cast<const Elem*>(a.dv);
   fill.attention = a.attention;
   fill.ds = a.ds;

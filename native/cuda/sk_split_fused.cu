@@ -1,4 +1,5 @@
-// sk_split on CUDA, candidate "fused", backward: dx and all weights' gradients from one read of dv, u_m and x (split_backward.h).
+// sk_split on CUDA, candidate "fused", backward: dx and all weights' gradients from one read of the branches' gradients and x
+// (split_backward.h).
 #include "cuda/sk_split_close.h"
 #include "cuda/sk_split_grouped.h"
 #include "cuda/split_backward.h"
@@ -17,13 +18,13 @@ size_t sums_bytes(const SkSplitProblem& p, const SplitPlan& s) {
   return p.close ? TileSums::bytes(s.transposed.tiles(), s.transposed.channels, false) : 0;
 }
 
-// Workspace: du's coefficients, the closing's sums, the weights' partial sums; the latter by whichever kernel.
+// Workspace: du's coefficients, du, the closing's sums, the weights' partial sums; the latter by whichever kernel.
 template <class Elem>
 size_t workspace(const SkSplitProblem& p) {
   const SplitPlan s = split_plan<Elem>(p.conv, p.branches);
   const size_t fused = grouped_reduce_bytes<Elem>(s.forward, s.reduce);
   const size_t alone = grouped_reduce_bytes<Elem>(s.forward, grouped_reduce_plan<Elem>(s.forward));
-  return du_coefficient_bytes(p) + sums_bytes(p, s) + (fused > alone ? fused : alone);
+  return du_coefficient_bytes(p) + branch_gradient_bytes<Elem>(p) + sums_bytes(p, s) + (fused > alone ? fused : alone);
 }
 
 template <class Elem>
@@ -41,10 +42,12 @@ void run(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec
   const Conv2dProblem& conv = p.conv[0];
   const SplitPlan s = split_plan<Elem>(p.conv, p.branches);
   const DuCoefficients du = du_coefficients_at(p, exec.workspace);
-  char* memory = exec.workspace + du_coefficient_bytes(p);
+  const BranchGradients<Elem> gradients = branch_gradients<Elem>(p, exec.workspace + du_coefficient_bytes(p));
+  char* memory = exec.workspace + du_coefficient_bytes(p) + branch_gradient_bytes<Elem>(p);
   float* partial = reinterpret_cast<float*>(memory + sums_bytes(p, s));
   launch_close_branches(p, a, du, exec);
-  const SplitFill<Elem> fill = split_fill<Elem>(p, a, du);
+  launch_make_du<Elem>(p, split_gradient<Elem>(p, a, du), gradients, exec);
+  const PlainFill<Elem> fill = plain_fill(gradients);
   const auto with_x = [&](const auto& x) {
     if (a.dx == nullptr) return launch_grouped_reduce<Elem>(s.forward, conv.out, x, fill, a.dweight, partial, exec);
     Elem* dx = static_cast<Elem*>(a.dx);
@@ -61,7 +64,7 @@ void run(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec
   if (a.x_norm.scale != nullptr) {
     with_x(NormFill<Elem>{x, a.x_norm});
   } else {
-    with_x(PlainFill<Elem>{x});
+    with_x(PlainFill<Elem>{{x}});
   }
 }
 

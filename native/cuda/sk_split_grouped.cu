@@ -35,7 +35,7 @@ void run(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec)
     if (a.x_norm.scale != nullptr) {
       launch_grouped_rows<Elem, false>(g, NormFill<Elem>{x, a.x_norm}, epilogues, exec);
     } else {
-      launch_grouped_rows<Elem, false>(g, PlainFill<Elem>{x}, epilogues, exec);
+      launch_grouped_rows<Elem, false>(g, PlainFill<Elem>{{x}}, epilogues, exec);
     }
   };
   if (a.statistics[0].gamma == nullptr) {

@@ -1,5 +1,5 @@
-// sk_split on CUDA, candidate "grouped", backward: the gradient of each branch's raw output is made on the way into shared memory, from the
-// unit's sums and one read of dv and u_m; it is never written.
+// sk_split on CUDA, candidate "grouped", backward: the gradients of the branches' raw outputs (split_du.h), then one kernel for the weights'
+// gradients and one for dx.
 #include "cuda/grouped_reduce.h"
 #include "cuda/grouped_rows.h"
 #include "cuda/sk_split_close.h"
@@ -18,14 +18,14 @@ const char* refuse(const SkSplitProblem& p) {
 
 int64_t all_tiles(const GroupedPlan& g) { return static_cast<int64_t>(g.tiles()) * g.phases * g.phases; }
 
-// Workspace: du's coefficients; then the closing's sums, and after them in the same place the weights' partial sums.
+// Workspace: du's coefficients; du; then the weights' partial sums, and after them in the same place the closing's sums.
 template <class Elem>
 size_t workspace(const SkSplitProblem& p) {
   const GroupedPlan g = grouped_plan(p.conv, p.branches, true);
   const size_t sums = p.close ? TileSums::bytes(all_tiles(g), g.channels, false) : 0;
   const GroupedPlan forward = grouped_plan(p.conv, p.branches, false);
   const size_t partial = grouped_reduce_bytes<Elem>(forward, grouped_reduce_plan<Elem>(forward));
-  return du_coefficient_bytes(p) + (sums > partial ? sums : partial);
+  return du_coefficient_bytes(p) + branch_gradient_bytes<Elem>(p) + (sums > partial ? sums : partial);
 }
 
 template <class Elem>
@@ -42,9 +42,11 @@ template <class Elem>
 void run(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec) {
   const Conv2dProblem& conv = p.conv[0];
   const DuCoefficients du = du_coefficients_at(p, exec.workspace);
-  char* memory = exec.workspace + du_coefficient_bytes(p);
+  const BranchGradients<Elem> gradients = branch_gradients<Elem>(p, exec.workspace + du_coefficient_bytes(p));
+  char* memory = exec.workspace + du_coefficient_bytes(p) + branch_gradient_bytes<Elem>(p);
   launch_close_branches(p, a, du, exec);
-  const SplitFill<Elem> fill = split_fill<Elem>(p, a, du);
+  launch_make_du<Elem>(p, split_gradient<Elem>(p, a, du), gradients, exec);
+  const PlainFill<Elem> fill = plain_fill(gradients);
   // The weights first: dx may be the memory that x is read from.
   const GroupedPlan forward = grouped_plan(p.conv, p.branches, false);
   const Elem* x = static_cast<const Elem*>(a.x);
@@ -52,7 +54,7 @@ void run(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec
   if (a.x_norm.scale != nullptr) {
     launch_grouped_reduce<Elem>(forward, conv.out, NormFill<Elem>{x, a.x_norm}, fill, a.dweight, partial, exec);
   } else {
-    launch_grouped_reduce<Elem>(forward, conv.out, PlainFill<Elem>{x}, fill, a.dweight, partial, exec);
+    launch_grouped_reduce<Elem>(forward, conv.out, PlainFill<Elem>{{x}}, fill, a.dweight, partial, exec);
   }
   if (a.dx == nullptr) return;
   const GroupedPlan g = grouped_plan(p.conv, p.branches, true);

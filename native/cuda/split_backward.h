@@ -1,6 +1,6 @@
 // Everything of sk_split's backward in one kernel, where the convolutions keep the image's size: a block goes through one chunk of the
-// tiles, makes the gradients of the branches' raw outputs and the input of one tile in shared memory, writes dx from them and adds to the
-// weights' gradients, which it keeps in registers. So dv, u_m and x are read once.
+// tiles, brings the gradients of the branches' raw outputs and the input of one tile into shared memory, writes dx from them and adds to the
+// weights' gradients, which it keeps in registers. So du_m and x are read once.
 #pragma once
 
 #include "cuda/grouped_reduce.h"
@@ -56,6 +56,7 @@ __global__ void __launch_bounds__(256, 2)
       fill_tile<Elem, kSlabs, 4, 3>(gradient, m, place.image, c0, t.channels, t.source_h, t.source_w, place.row + t.low_h[0],
                                     place.col + t.low_w[0], t.span_h * t.span_w, t.span_w, t.by_span_w, shared + m * du_bytes);
     }
+    cp_async_wait<0>();
     __syncthreads();
     product.tile(f, x_tile, center, t.span_w, du_bytes);
     write_rows<Elem, kSlabs, true>(t, place, 0, c0, shared, staging, weights, offsets, tile, epilogues);
