@@ -124,34 +124,34 @@ __device__ __forceinline__ void fill_tile(const Fill& fill, int m, int image, in
   if constexpr (Fill::kCopies) {
     return copy_tile<Elem, kSlabs>(fill.x[m], image, c0, channels, source_h, source_w, row, col, pixels, cols, by_cols, tile);
   } else {
-  constexpr int kAcross = kSlabs * kSlab / kEach, kPitchBytes = pixel_pitch<Elem>(kSlabs);
-  const int t = static_cast<int>(threadIdx.x), apart = static_cast<int>(blockDim.x) / kAcross;
-  const int c = c0 + t % kAcross * kEach;
-  typename Fill::template Coefficients<kEach> k{};
-  if (c < channels) fill.prepare(k, m, image, c);
-  char* to = tile + t % kAcross * kEach * static_cast<int>(sizeof(Elem));
+    constexpr int kAcross = kSlabs * kSlab / kEach, kPitchBytes = pixel_pitch<Elem>(kSlabs);
+    const int t = static_cast<int>(threadIdx.x), apart = static_cast<int>(blockDim.x) / kAcross;
+    const int c = c0 + t % kAcross * kEach;
+    typename Fill::template Coefficients<kEach> k{};
+    if (c < channels) fill.prepare(k, m, image, c);
+    char* to = tile + t % kAcross * kEach * static_cast<int>(sizeof(Elem));
 #pragma unroll 1
-  for (int first = t / kAcross; first < pixels; first += kBatch * apart) {
-    typename Fill::template Raw<kEach> raw[kBatch];
-    unsigned inside = 0;
+    for (int first = t / kAcross; first < pixels; first += kBatch * apart) {
+      typename Fill::template Raw<kEach> raw[kBatch];
+      unsigned inside = 0;
 #pragma unroll
-    for (int i = 0; i < kBatch; ++i) {
-      const int pixel = first + i * apart, y = by_cols.quotient(pixel), x = pixel - y * cols;
-      if (pixel < pixels && static_cast<unsigned>(row + y) < static_cast<unsigned>(source_h) &&
-          static_cast<unsigned>(col + x) < static_cast<unsigned>(source_w) && c < channels) {
-        inside |= 1u << i;
-        fill.fetch(raw[i], m, ((static_cast<int64_t>(image) * source_h + row + y) * source_w + col + x) * channels + c);
+      for (int i = 0; i < kBatch; ++i) {
+        const int pixel = first + i * apart, y = by_cols.quotient(pixel), x = pixel - y * cols;
+        if (pixel < pixels && static_cast<unsigned>(row + y) < static_cast<unsigned>(source_h) &&
+            static_cast<unsigned>(col + x) < static_cast<unsigned>(source_w) && c < channels) {
+          inside |= 1u << i;
+          fill.fetch(raw[i], m, ((static_cast<int64_t>(image) * source_h + row + y) * source_w + col + x) * channels + c);
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int pixel = first + i * apart;
+        if (pixel >= pixels) continue;
+        float v[kEach] = {};
+        if (inside >> i & 1) fill.make(k, raw[i], v);
+        store_chunk(reinterpret_cast<Elem*>(to + pixel * kPitchBytes), v);
       }
     }
-#pragma unroll
-    for (int i = 0; i < kBatch; ++i) {
-      const int pixel = first + i * apart;
-      if (pixel >= pixels) continue;
-      float v[kEach] = {};
-      if (inside >> i & 1) fill.make(k, raw[i], v);
-      store_chunk(reinterpret_cast<Elem*>(to + pixel * kPitchBytes), v);
-    }
-  }
   }
 }
 

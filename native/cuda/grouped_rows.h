@@ -37,23 +37,6 @@ int grouped_rows_shared(const GroupedPlan& g, int slabs, bool joined) {
          groups * (3 * slabs * kSlab + 1) * static_cast<int>(sizeof(float));
 }
 
-// Sums over the block's groups of lanes, each of which took distances from a pivot of its own.
-template <class Epilogue>
-__device__ __forceinline__ void finish_groups(const Epilogue& epilogue, const float* sums, int groups, int width, int t, int tile, int c) {
-  const float *pivots = sums + groups * 2 * width, *counts = pivots + groups * width;
-  float sum = 0, dot = 0, pivot = 0, count = 0;
-  for (int i = 0; i < groups; ++i) {
-    const float n = counts[i];
-    if (n == 0) continue;
-    if (count == 0) pivot = pivots[i * width + t];
-    const float s = sums[i * 2 * width + t], away = pivots[i * width + t] - pivot;
-    sum += s + n * away;
-    dot += sums[(i * 2 + 1) * width + t] + away * (2 * s + n * away);
-    count += n;
-  }
-  epilogue.finish(tile, c, sum, dot, pivot, static_cast<int>(count));
-}
-
 // The convolutions of one tile, once it lies in shared memory: `shared` holds the tiles and behind them the rest (grouped_rows_shared).
 template <class Elem, int kSlabs, bool kJoined, class Epilogue>
 __device__ __forceinline__ void write_rows(const GroupedPlan& g, const TilePlace& place, int phase, int c0, char* shared, char* staging,
@@ -78,7 +61,7 @@ __device__ __forceinline__ void write_rows(const GroupedPlan& g, const TilePlace
         [&](const float* v) {
           if (c < g.channels) epilogue.first(state, v);
         },
-        [&](int row, int col, float(&v)[kChunk<Elem>]) {
+        [&](int row, int col, float (&v)[kChunk<Elem>]) {
           const int y = place.row + row, x = place.col + col;
           if (y >= h.rows || x >= w.rows || c >= g.channels) return;
           const int64_t line = static_cast<int64_t>(place.image) * g.out_h + y * h.out_step + h.out_base;

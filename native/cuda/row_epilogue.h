@@ -172,4 +172,21 @@ struct CloseEpilogue {
   }
 };
 
+// Sums over the block's groups of lanes, each of which took distances from a pivot of its own.
+template <class Epilogue>
+__device__ __forceinline__ void finish_groups(const Epilogue& epilogue, const float* sums, int groups, int width, int t, int tile, int c) {
+  const float *pivots = sums + groups * 2 * width, *counts = pivots + groups * width;
+  float sum = 0, dot = 0, pivot = 0, count = 0;
+  for (int i = 0; i < groups; ++i) {
+    const float n = counts[i];
+    if (n == 0) continue;
+    if (count == 0) pivot = pivots[i * width + t];
+    const float s = sums[i * 2 * width + t], away = pivots[i * width + t] - pivot;
+    sum += s + n * away;
+    dot += sums[(i * 2 + 1) * width + t] + away * (2 * s + n * away);
+    count += n;
+  }
+  epilogue.finish(tile, c, sum, dot, pivot, static_cast<int>(count));
+}
+
 }  // namespace sknet::cuda

@@ -1,5 +1,5 @@
-// sk_split on CUDA, candidate "grouped", backward: the gradients of the branches' raw outputs (split_du.h), then one kernel for the weights'
-// gradients and one for dx.
+// sk_split on CUDA, candidate "grouped", backward: the gradients of the branches' raw outputs (split_du.h), then one kernel for the
+// weights' gradients and one for dx.
 #include "cuda/grouped_reduce.h"
 #include "cuda/grouped_rows.h"
 #include "cuda/sk_split_close.h"

@@ -1,6 +1,6 @@
 // Everything of sk_split's backward in one kernel, where the convolutions keep the image's size: a block goes through one chunk of the
-// tiles, brings the gradients of the branches' raw outputs and the input of one tile into shared memory, writes dx from them and adds to the
-// weights' gradients, which it keeps in registers. So du_m and x are read once.
+// tiles, brings the gradients of the branches' raw outputs and the input of one tile into shared memory, writes dx from them and adds to
+// the weights' gradients, which it keeps in registers. So du_m and x are read once.
 #pragma once
 
 #include "cuda/grouped_reduce.h"

@@ -3,6 +3,7 @@
 
 #include "cuda/selftest/reference.h"
 #include "cuda/sk_split_grouped.h"
+#include "cuda/sk_split_octets.h"
 
 namespace sknet::cuda::test {
 namespace {
@@ -292,6 +293,9 @@ std::vector<Unit> units() {
   all.push_back({2, 20, 35, 72, 18, 1, {{3, 1}, {5, 2}}});
   all.push_back({5, 1, 2, 8, 2, 1, {{3, 1}, {3, 2}}});
   all.push_back({270, 8, 9, 8, 2, 1, {{3, 1}, {3, 2}}});  // more tiles than blocks
+  all.push_back({450, 3, 4, 16, 4, 1, {{3, 1}, {3, 2}}});
+  all.push_back({3, 17, 35, 48, 3, 1, {{3, 1}, {3, 2}}});
+  all.push_back({2, 14, 14, 40, 5, 1, {{3, 2}, {3, 1}}});
   return all;
 }
 
@@ -317,6 +321,7 @@ void check_all(const SkSplitBackward& candidate) {
 }
 
 SIMT_TEST(split_forward_bf16) { check_all<bf16>(sk_split_forward_grouped_bf16); }
+SIMT_TEST(split_forward_octets_bf16) { check_all<bf16>(sk_split_forward_octets_bf16); }
 SIMT_TEST(split_forward_fp32) { check_all<float>(sk_split_forward_grouped_fp32); }
 SIMT_TEST(split_backward_bf16) { check_all<bf16>(sk_split_backward_grouped_bf16); }
 SIMT_TEST(split_backward_fp32) { check_all<float>(sk_split_backward_grouped_fp32); }
