@@ -324,6 +324,7 @@ SIMT_TEST(split_forward_bf16) { check_all<bf16>(sk_split_forward_grouped_bf16); 
 SIMT_TEST(split_forward_octets_bf16) { check_all<bf16>(sk_split_forward_octets_bf16); }
 SIMT_TEST(split_forward_fp32) { check_all<float>(sk_split_forward_grouped_fp32); }
 SIMT_TEST(split_backward_bf16) { check_all<bf16>(sk_split_backward_grouped_bf16); }
+SIMT_TEST(split_backward_octets_bf16) { check_all<bf16>(sk_split_backward_octets_bf16); }
 SIMT_TEST(split_backward_fp32) { check_all<float>(sk_split_backward_grouped_fp32); }
 SIMT_TEST(split_backward_fused_bf16) { check_all<bf16>(sk_split_backward_fused_bf16); }
 SIMT_TEST(split_backward_fused_fp32) { check_all<float>(sk_split_backward_fused_fp32); }
