@@ -9,6 +9,7 @@
 #include "cuda/loss_images.h"
 #include "cuda/sk_split_composed.h"
 #include "cuda/sk_split_grouped.h"
+#include "cuda/sk_split_octets.h"
 #include "cuda/update_flat.h"
 
 namespace sknet::cuda {
@@ -57,13 +58,15 @@ namespace {
       .trust_ratio = {&trust_ratio_flat},                                                                                            \
   }
 
-// What only bfloat16 has: the stem's own kernels first, warpgroups before "gemm" and behind the grouped ones.
+// What only bfloat16 has: the stem's and narrow groups' own kernels first, warpgroups before "gemm".
 OpTable with_bf16_alone(OpTable table) {
   table.conv2d_forward.insert(table.conv2d_forward.begin() + 1, &conv2d_forward_warpgroup_bf16);
   table.conv2d_backward_data.insert(table.conv2d_backward_data.begin() + 1, &conv2d_backward_data_warpgroup_bf16);
   table.conv2d_backward_weight.insert(table.conv2d_backward_weight.begin() + 1, &conv2d_backward_weight_warpgroup_bf16);
   table.conv2d_forward.insert(table.conv2d_forward.begin(), &conv2d_forward_stem_bf16);
   table.conv2d_backward_weight.insert(table.conv2d_backward_weight.begin(), &conv2d_backward_weight_stem_bf16);
+  table.sk_split_forward.insert(table.sk_split_forward.begin(), &sk_split_forward_octets_bf16);
+  table.sk_split_backward.insert(table.sk_split_backward.begin(), &sk_split_backward_octets_bf16);
   return table;
 }
 
