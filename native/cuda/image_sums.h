@@ -1,6 +1,6 @@
-// Sums over the pixels of an image, per channel: kSums of them at once. A lane adds up to 16 pixels in float32, a warp's lanes in pairs,
-// everything above in float64, in an order that the shape alone decides. An image of one tile is finished where it is summed; else tiles
-// leave their sums in the workspace, for a second kernel.
+// Sums over the pixels of an image, per channel: kSums of them at once. A lane adds up to kRowsALane pixels in float32, everything above in
+// float64, in an order that the shape alone decides. An image of one tile is finished where it is summed; else tiles leave their sums in
+// the workspace, for a second kernel.
 #pragma once
 
 #include "core/exec.h"
@@ -14,21 +14,9 @@ struct ImageTiles {
   double* partial = nullptr;  // [image][tile][kSums][channels]
 };
 
-constexpr int kSummedRowsALane = 16;
-
-// Of one image, alike in size.
-template <class Elem>
-RowTiles image_tiles(int hw, int c) {
-  RowTiles t = row_tiles<Elem>(hw, c);
-  t.rows_a_lane = kSummedRowsALane;
-  const int tiles = static_cast<int>(t.tiles());
-  t.rows_a_lane = ceil_div(ceil_div(hw, tiles), kTileLanes >> t.across_bits);
-  return t;
-}
-
 template <class Elem>
 size_t image_sums_workspace(int images, int hw, int c, int sums) {
-  const RowTiles t = image_tiles<Elem>(hw, c);
+  const RowTiles t = row_tiles<Elem>(hw, c);
   return t.tiles() == 1 ? 0 : sizeof(double) * static_cast<size_t>(images * t.tiles() * sums * t.channels);
 }
 
@@ -39,7 +27,7 @@ size_t image_sums_workspace(int images, int hw, int c, int sums) {
 // Blocks that should fit on a multiprocessor, by how many numbers a lane keeps in registers.
 constexpr int blocks_by(int numbers) { return numbers <= 40 ? 3 : numbers <= 80 ? 2 : 1; }
 
-// Pixels that a lane fetches before it adds the first: six to eight chunks.
+// Pixels that a lane fetches before it adds the first.
 __host__ __device__ constexpr int pixels_at_once(int reads) { return reads <= 2 ? 4 : reads <= 4 ? 2 : 1; }
 
 template <class Elem, int kSums, class Pixels, class Finish>
@@ -47,7 +35,7 @@ __global__ void __launch_bounds__(kTileLanes, blocks_by((kSums + Pixels::kKept) 
     sum_images(ImageTiles t, Pixels pixels, Finish finish) {
   constexpr int kWarps = kTileLanes / 32, kNumbers = kSums * kChunk<Elem>;
   constexpr int kAtOnce = pixels_at_once(Pixels::kReads);
-  SIMT_SHARED(float[kWarps][8][kNumbers], warps);
+  SIMT_SHARED(double[kWarps][8][kNumbers], warps);
   const RowTiles& tiles = t.tiles;
   const int count = static_cast<int>(tiles.tiles()), image = static_cast<int>(blockIdx.x) / count,
             tile = static_cast<int>(blockIdx.x) % count;
@@ -61,7 +49,7 @@ __global__ void __launch_bounds__(kTileLanes, blocks_by((kSums + Pixels::kKept) 
   const int t_lane = static_cast<int>(threadIdx.x), column = t_lane & (tiles.across() - 1);
 #pragma unroll
   for (int k = 0; k < kNumbers; ++k) {
-    float sum = sums[k / kChunk<Elem>][k % kChunk<Elem>];
+    double sum = sums[k / kChunk<Elem>][k % kChunk<Elem>];
     for (int d = tiles.across(); d < 32; d <<= 1) sum += __shfl_xor_sync(~0u, sum, d);
     if ((t_lane & 31) < tiles.across()) warps[t_lane >> 5][column][k] = sum;
   }
@@ -101,7 +89,7 @@ __global__ void __launch_bounds__(kTileLanes) finish_images(ImageTiles t, Finish
 
 template <class Elem, int kSums, class Pixels, class Finish>
 void launch_image_sums(int images, int hw, int c, const Exec& exec, const Pixels& pixels, const Finish& finish) {
-  const ImageTiles t{image_tiles<Elem>(hw, c), images, reinterpret_cast<double*>(exec.workspace)};
+  const ImageTiles t{row_tiles<Elem>(hw, c), images, reinterpret_cast<double*>(exec.workspace)};
   dim3 grid = grid_of<Elem>(t.tiles);
   grid.x *= static_cast<unsigned>(images);
   SIMT_LAUNCH((sum_images<Elem, kSums, Pixels, Finish>), grid, kTileLanes, 0, exec.stream, t, pixels, finish);

@@ -14,10 +14,9 @@ struct RowTiles {
   int64_t rows = 0;
   int channels = 0;
   int across_bits = 0;  // 1 << across_bits chunks side by side, at most 8: 128 bytes
-  int rows_a_lane = kRowsALane;
 
   __host__ __device__ int across() const { return 1 << across_bits; }
-  __host__ __device__ int tile_rows() const { return kTileLanes * rows_a_lane >> across_bits; }
+  __host__ __device__ int tile_rows() const { return kTileLanes * kRowsALane >> across_bits; }
   __host__ __device__ int64_t tiles() const { return (rows + tile_rows() - 1) / tile_rows(); }
 };
 

@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(kTileLanes, kBranches > 2 ? 2 : 3)
     if (attention != nullptr) load_vector(attention + (static_cast<int64_t>(m) * images + image) * t.channels + lane.c, weight[m]);
   }
   const auto at = [&](int64_t row) { return (image * t.rows + row) * t.channels + lane.c; };
-  for_rows<kBranches, 2>(
+  for_rows<kBranches, (kBranches > 2 ? 1 : 2)>(
       lane, [&](int64_t row, uint4(&raw)[kBranches]) { b.fetch(at(row), raw); },
       [&](int64_t row, const uint4(&raw)[kBranches]) {
         float sum[kChunk<Elem>] = {};
