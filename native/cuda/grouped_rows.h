@@ -61,7 +61,7 @@ __device__ __forceinline__ void write_rows(const GroupedPlan& g, const TilePlace
         [&](const float* v) {
           if (c < g.channels) epilogue.first(state, v);
         },
-        [&](int row, int col, float (&v)[kChunk<Elem>]) {
+        [&](int row, int col, float(&v)[kChunk<Elem>]) {
           const int y = place.row + row, x = place.col + col;
           if (y >= h.rows || x >= w.rows || c >= g.channels) return;
           const int64_t line = static_cast<int64_t>(place.image) * g.out_h + y * h.out_step + h.out_base;

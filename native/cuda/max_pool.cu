@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(kTileLanes) pool(Windows<Elem, kKernel> window
     float best[kChunk<Elem>];
 #pragma unroll
     for (int q = 0; q < kChunk<Elem>; ++q) best[q] = windows.norm.relu ? 0 : -INFINITY;
-    windows.each(static_cast<int>(row), t.channels, lane.c, [&](int, const float (&v)[kChunk<Elem>]) {
+    windows.each(static_cast<int>(row), t.channels, lane.c, [&](int, const float(&v)[kChunk<Elem>]) {
 #pragma unroll
       for (int q = 0; q < kChunk<Elem>; ++q) best[q] = max_nan(best[q], v[q]);
     });
@@ -130,7 +130,7 @@ __global__ void __launch_bounds__(kTileLanes)
     load_chunk(y + at, largest);
 #pragma unroll
     for (int q = 0; q < kChunk<Elem>; ++q) winner[q] = kNoPlace<Place>;
-    windows.each(static_cast<int>(row), t.channels, lane.c, [&](int place, float (&v)[kChunk<Elem>]) {
+    windows.each(static_cast<int>(row), t.channels, lane.c, [&](int place, float(&v)[kChunk<Elem>]) {
       round_chunk(v, Elem{});
 #pragma unroll
       for (int q = 0; q < kChunk<Elem>; ++q) {

@@ -98,7 +98,7 @@ __device__ __forceinline__ void reduce(const char* x, const char* du, float (&su
   uint32_t g[2][4];
 #pragma unroll
   for (int i = 0; i < 2; ++i) ldmatrix_x4_trans(g[i], du + (4 * i + matrix) * kRowBytes + pixel * kPixelBytes);
-  const auto add = [&](float (&to)[4], const uint32_t (&quad)[4], int row) {
+  const auto add = [&](float(&to)[4], const uint32_t(&quad)[4], int row) {
     const uint32_t pair[2] = {g[row / 4][row % 4], g[row / 4][row % 4 + 1]};
     mma_16816(to, quad, pair);
   };

@@ -95,8 +95,8 @@ __global__ void __launch_bounds__(kThreads, 2)
       if (row >= p.h || col >= p.w || c >= p.channels) continue;
       const float* from = reinterpret_cast<const float*>(now + pixel * kSumBytes + t % kOctets * 32);
       float v[kOctet];
-      load_chunk(from, *reinterpret_cast<float (*)[4]>(v));
-      load_chunk(from + 4, *reinterpret_cast<float (*)[4]>(v + 4));
+      load_chunk(from, *reinterpret_cast<float(*)[4]>(v));
+      load_chunk(from + 4, *reinterpret_cast<float(*)[4]>(v + 4));
       epilogue.row(state, ((static_cast<int64_t>(place.image) * p.h + row) * p.w + col) * p.channels + c, v);
     }
   }

@@ -79,13 +79,13 @@ __device__ __forceinline__ float max_nan(float a, float b) {
 }
 
 #define SIMT_MMA_K16(name, type)                                                                                                       \
-  __device__ __forceinline__ void name(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {                                \
+  __device__ __forceinline__ void name(float(&d)[4], const uint32_t(&a)[4], const uint32_t(&b)[2]) {                                   \
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n" \
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                                      \
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                                                  \
   }
 #define SIMT_MMA_K8(name, type)                                                                                              \
-  __device__ __forceinline__ void name(float (&d)[4], const uint32_t (&a)[2], const uint32_t (&b)[1]) {                      \
+  __device__ __forceinline__ void name(float(&d)[4], const uint32_t(&a)[2], const uint32_t(&b)[1]) {                         \
     asm volatile("mma.sync.aligned.m16n8k8.row.col.f32." type "." type ".f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};\n" \
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                            \
                  : "r"(a[0]), "r"(a[1]), "r"(b[0]));                                                                         \
