@@ -2,6 +2,7 @@
 #include "cuda/conv2d_warpgroup.h"
 
 #include "cuda/selftest/conv2d.h"
+#include "cuda/warpgroups.h"
 
 namespace sknet::cuda::test {
 namespace {
@@ -20,6 +21,12 @@ template <size_t kCount>
 void check_all(const Geometry (&all)[kCount]) {
   int number = 0;
   for (const Geometry& geometry : all) check_conv2d<bf16>(kCandidates, geometry, ++number);
+}
+
+// Where the trial fails the candidates refuse everything, and the tests below would have nothing to check.
+SIMT_TEST(warpgroup_trial) {
+  const char* reason = warpgroups_refused();
+  simt_test::expect(reason == nullptr, reason == nullptr ? "" : reason);
 }
 
 SIMT_TEST(warpgroup_pointwise) { check_all(kPointwise); }
