@@ -126,11 +126,13 @@ const Batch* Loader::acquire() {
   const int64_t batch = acquired_;
   Slot& slot = slot_of(batch);
   acquiring_ = true;
-  to_deliver_.wait(lock, [&] { return stopped_ || batch == batches_ || (failure_ && batch >= failed_batch_) || slot.pending == 0; });
+  // What is being prepared elsewhere may lie before the failure known so far, and fail too.
+  const auto failed = [&] { return failure_ && preparing_ == 0 && batch >= failed_batch_; };
+  to_deliver_.wait(lock, [&] { return stopped_ || batch == batches_ || failed() || slot.pending == 0; });
   acquiring_ = false;
   if (stopped_) throw Error("ERR_SKNET_DISPOSED", "the loader was disposed");
   if (batch == batches_) return nullptr;
-  if (failure_ && batch >= failed_batch_) std::rethrow_exception(failure_);
+  if (failed()) std::rethrow_exception(failure_);
 
   std::stable_sort(slot.bad.begin(), slot.bad.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   slot.batch.images = slot.images.data();
@@ -198,6 +200,7 @@ void Loader::work() {
     const Work work = next_work();
     Slot& slot = slot_of(work.batch);
     const std::vector<int32_t> chunks = work.begin == 0 ? chunks_to_read(work.batch) : std::vector<int32_t>();
+    ++preparing_;
     lock.unlock();
     if (feed_) feed_->read_ahead(chunks);
     for (const int32_t chunk : chunks) source_->read_ahead(static_cast<size_t>(chunk));
@@ -209,13 +212,17 @@ void Loader::work() {
       failure = std::current_exception();
     }
     lock.lock();
-    if (failure && (!failure_ || work.batch < failed_batch_)) {
+    --preparing_;
+    if (failure && (!failure_ || std::pair(work.batch, work.begin) < std::pair(failed_batch_, failed_place_))) {
       failure_ = failure;
       failed_batch_ = work.batch;
+      failed_place_ = work.begin;
     }
     slot.bad.insert(slot.bad.end(), scratch.bad.begin(), scratch.bad.end());
-    slot.pending -= work.end - work.begin;
-    if (failure_ && feed_) feed_->finish();
+    // A batch that failed stays incomplete.
+    if (!failure) slot.pending -= work.end - work.begin;
+    // Those still preparing may ask for replacements.
+    if (failure_ && preparing_ == 0 && feed_) feed_->finish();
     if (failure_) to_prepare_.notify_all();
     if (failure_ || slot.pending == 0) to_deliver_.notify_all();
   }

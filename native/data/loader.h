@@ -56,8 +56,9 @@ class Loader final : public BatchSource {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  // Throws what a preparing thread threw (batches before the failed one are delivered first): ERR_SKNET_BAD_SAMPLES when no replacement
-  // decodes; ERR_SKNET_DISPOSED after stop(); ERR_SKNET_BUSY when another thread is in it or has not released its batch.
+  // Throws what a preparing thread threw (batches before the failed one are delivered first; of several the one earliest in the order of
+  // samples, whatever the threads did): ERR_SKNET_BAD_SAMPLES when no replacement decodes; ERR_SKNET_DISPOSED after stop(); ERR_SKNET_BUSY
+  // when another thread is in it or has not released its batch.
   const Batch* acquire() override;
   void release() override;
   // The pixels of the batch acquired last, in exchange for a buffer as large as images_size() to go on with; then release() it.
@@ -129,8 +130,11 @@ class Loader final : public BatchSource {
   int64_t acquired_ = 0;  // batches handed out and handed back; acquired_ - 1 is held when they differ
   int64_t released_ = 0;
   size_t next_window_ = 0, next_window_chunk_ = 0;  // whose reading has not been asked for
+  int preparing_ = 0;                               // threads
+  // Of the work that comes first among those that failed; no work is begun behind it. Final once nobody is preparing.
   std::exception_ptr failure_;
   int64_t failed_batch_ = 0;
+  int failed_place_ = 0;
 };
 
 }  // namespace sknet::data

@@ -158,6 +158,21 @@ describe('a custom source with get', () => {
     expect(error.message).to.include('gone')
   })
 
+  it('that never gives anything right is reported by the first sample in order, not by the first to fail', async () => {
+    let asked = false
+    const get = async (index: number): Promise<CustomSample> => {
+      // The other thread's four samples, and all that is drawn to replace them, fail meanwhile.
+      if (index === 0 && !asked) {
+        asked = true
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      throw new Error(`no sample ${index}`)
+    }
+    const dataset = customSource({ labels: labels.slice(0, 8), get })
+    const error = await errorOf(() => collect(loader(dataset, { batchSize: 8, size: 8, shuffle: false, threads: 2 })))
+    expect(error).to.include({ code: 'ERR_SKNET_BAD_SAMPLES', path: 'custom source, sample 0' })
+  })
+
   it('trains and is evaluated', async () => {
     const small = Array.from({ length: 40 }, (_, i) => ({
       pixels: pseudoRandomBytes(32 * 32 * 3, i + 1),
