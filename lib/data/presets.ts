@@ -1,5 +1,5 @@
 /** What happens to an image between decoding and the network: augmentation presets for training, one rule for evaluation. */
-import { badOption, boolean, integer, oneOf } from '../check.js'
+import { badOption, boolean, integer, number, oneOf } from '../check.js'
 import type { Effect, TransformOptions } from '../native.js'
 import type { AugmentName, Dataset, Interpolation, Triple } from './dataset.js'
 
@@ -27,29 +27,54 @@ export interface TrainTransformOptions {
    * trifle different. Default false.
    */
   dctScale?: boolean | undefined
+  /** Brightness, contrast and saturation by factors from 1 - x to 1 + x each, in random order (torchvision's ColorJitter); default 0: none. */
+  colorJitter?: number | undefined
+  /** torchvision's RandAugment: [effects a picture, magnitude of 0 to 30]; usual are 2 and 9. Default []: none. Comes last. */
+  randAugment?: readonly number[] | undefined
 }
 
 /** The native transform for training on `dataset`. */
 export function trainTransform(dataset: Dataset, options: TrainTransformOptions = {}): TransformOptions {
   const augment = options.augment === undefined ? dataset.defaults.augment : oneOf('data.augment', options.augment, augmentNames)
   const size = options.size === undefined ? dataset.defaults.size : integer('data.size', options.size, { min: 1, max: maxSide })
-  if (augment === 'none') return evalTransform(dataset, { crop: size })
+  const more = moreEffects(dataset, options)
+  if (augment === 'none') {
+    if (more.length > 0) badOption('data.augment', augment, 'a preset for training: colorJitter or randAugment is asked for as well')
+    return evalTransform(dataset, { crop: size })
+  }
   const dctScale = options.dctScale === undefined ? false : boolean('data.dctScale', options.dctScale)
   const base = { ...plain(dataset, size), dctScale }
   if (augment === 'cifar') {
     const pad = Math.round(size / 8)
     checkPadCrop(dataset, size, pad)
-    return { ...base, geometry: 'pad_crop', pad, flip: 0.5 }
+    return { ...base, geometry: 'pad_crop', pad, flip: 0.5, effects: more }
   }
   const cropped = { ...base, geometry: 'random_resized_crop' as const, area: [augment === 'light' ? 0.2 : 0.08, 1] as Range, flip: 0.5 }
-  return augment === 'senet' ? { ...cropped, effects: senetEffects(dataset) } : cropped
+  return { ...cropped, effects: [...(augment === 'senet' ? senetEffects(dataset) : []), ...more] }
+}
+
+/** What the options ask for beside the preset. */
+function moreEffects(dataset: Dataset, { colorJitter = 0, randAugment = [] }: TrainTransformOptions): Effect[] {
+  const strength = number('data.colorJitter', colorJitter, { min: 0, max: 1 })
+  const effects: Effect[] = []
+  if (strength > 0) effects.push({ kind: 'color_jitter', brightness: strength, contrast: strength, saturation: strength, hue: 0 })
+  if (!Array.isArray(randAugment) || ![0, 2].includes(randAugment.length)) {
+    badOption('data.randAugment', randAugment, '[] or [effects a picture, magnitude]')
+  }
+  if (randAugment.length === 0) return effects
+  const count = integer('data.randAugment[0]', randAugment[0], { min: 1, max: 16 })
+  const magnitude = integer('data.randAugment[1]', randAugment[1], { min: 0, max: 30 })
+  return [...effects, { kind: 'rand_augment', count, magnitude, interpolation: 'nearest', fill: meanColour(dataset) }]
+}
+
+function meanColour(dataset: Dataset): Triple {
+  return dataset.defaults.mean.map((mean) => Math.round(mean * 255)) as Triple
 }
 
 /** "Mirror, crop, rotation of -10 to 10 degrees, pixel jitter of -20 to 20", as hujie-frank/SENet describes its training; we read jitter as an offset. */
 function senetEffects(dataset: Dataset): Effect[] {
-  const [red, green, blue] = dataset.defaults.mean.map((mean) => Math.round(mean * 255)) as Triple
   return [
-    { kind: 'rotate', range: [-10, 10], interpolation: 'bilinear', fill: [red, green, blue] },
+    { kind: 'rotate', range: [-10, 10], interpolation: 'bilinear', fill: meanColour(dataset) },
     { kind: 'offset', range: [-20, 20] },
   ]
 }

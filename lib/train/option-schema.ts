@@ -82,6 +82,18 @@ export const optionSchema: Record<string, OptionRule> = {
   'data.mixup': number(0, { min: 0, max: 1e3 }, { about: 'mixup: shares of two images are drawn from Beta(X, X); 0: off' }),
   'data.cutmix': number(0, { min: 0, max: 1e3 }, { about: 'cutmix: shares of two images are drawn from Beta(X, X); 0: off' }),
   'data.dctScale': boolean(false, { about: 'decode JPEGs at 1/2, 1/4 or 1/8 of their size for training where the crop allows it' }),
+  'data.colorJitter': number(
+    0,
+    { min: 0, max: 1 },
+    { about: 'brightness, contrast and saturation by factors from 1 - X to 1 + X, beside the preset' },
+  ),
+  'data.randAugment': {
+    default: [],
+    expected: '[] or a number of effects from 1 to 16 and a magnitude from 0 to 30, such as 2,9',
+    accepts: acceptsRandAugment,
+    parse: listOf,
+    about: 'RandAugment beside the preset: effects a picture and their magnitude; empty: none',
+  },
   'data.balanced': boolean(false, { about: 'every class as often as every other in an epoch, rare ones repeated' }),
   'data.onBadSample': oneOf('replace', ['replace', 'skip'], { about: 'what happens to an image that cannot be read' }),
   'data.badSampleBudget': {
@@ -135,6 +147,18 @@ function acceptsGroups(value: unknown): boolean {
   if (!Array.isArray(value)) return false
   checkGroups('optimizer.groups', value)
   return true
+}
+
+function acceptsRandAugment(value: unknown): boolean {
+  if (!Array.isArray(value) || !value.every((v) => Number.isSafeInteger(v))) return false
+  const [count, magnitude] = value as number[]
+  return value.length === 0 || (value.length === 2 && count! >= 1 && count! <= 16 && magnitude! >= 0 && magnitude! <= 30)
+}
+
+/** Numbers parted by commas, in brackets or not. */
+function listOf(text: string): unknown {
+  const inner = text.replace(/^\[|\]$/g, '')
+  return inner.trim() === '' ? [] : inner.split(',').map(numberOf)
 }
 
 function jsonOf(text: string): unknown {
@@ -200,13 +224,7 @@ function epochList(fallback: number[], rest: Rest): OptionRule {
     default: fallback,
     expected: 'a list of whole numbers of at least 1, each above the one before, such as 30,60,90',
     accepts: (v) => Array.isArray(v) && v.every((e, i) => Number.isSafeInteger(e) && e >= 1 && (i === 0 || e > (v[i - 1] as number))),
-    parse: (text) =>
-      text.trim() === ''
-        ? []
-        : text
-            .replace(/^\[|\]$/g, '')
-            .split(',')
-            .map(numberOf),
+    parse: listOf,
     ...rest,
   }
 }

@@ -32,6 +32,10 @@ export interface TrainOptions {
     mixup: number
     cutmix: number
     dctScale: boolean
+    /** Strength of brightness, contrast and saturation; 0: none. */
+    colorJitter: number
+    /** [effects a picture, magnitude of 0 to 30], or []. */
+    randAugment: number[]
     /** Every class as often as every other in an epoch of as many images as there are; rare ones are repeated with other crops. */
     balanced: boolean
     onBadSample: 'replace' | 'skip'

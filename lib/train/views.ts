@@ -26,8 +26,8 @@ export function trainingSize(options: TrainOptions, train: Dataset): number {
 
 /** Throws ERR_SKNET_OPTION where the preset does not fit the images. */
 export function trainingView(train: Dataset, options: TrainOptions, size = trainingSize(options, train)): TransformOptions {
-  const { augment, dctScale } = options.data
-  return trainTransform(train, { size, dctScale, augment: augment ?? undefined })
+  const { augment, dctScale, colorJitter, randAugment } = options.data
+  return trainTransform(train, { size, dctScale, colorJitter, randAugment, augment: augment ?? undefined })
 }
 
 /** The options of `eval.*`, each the data set's own where it is null. */

@@ -6,7 +6,8 @@ import type { Contender, Measured, RaceArguments } from './race.js'
 
 type Environment = Record<string, string>
 
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+/** Our command line, of the built package (npm run build). */
+export const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
 /** A file of test/bench/peers. */
 export function peer(name: string): string {

@@ -1,14 +1,17 @@
 /**
  * Our `bench --loader` and PyTorch's DataLoader on the same photographs, in turns: training crops of 224, flip, normalisation. PyTorch
  * decodes with Pillow and with torchvision.io.decode_jpeg; the last contender is libjpeg-turbo alone, decoding whole pictures from memory.
+ * Ours reads the photographs, and shards that `pack` makes of them first: JPEG and raw pixels, shorter side 256.
  *
  *   npm run build && npx tsx test/bench/loader-against-torch.ts --python VENV/bin/python [--data ../shared/data/photos] [--images 20000]
  *     [--turns 3] [--threads 2] [--batch 64] [--only NAME] [--out FILE]
  *
  * All use --threads threads or processes, so the ratios are those per core.
  */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { output, ours, peer, python, torchVersion } from './contenders.js'
+import { main, output, ours, peer, python, torchVersion } from './contenders.js'
 import { raceArguments, runRaces } from './race.js'
 
 const args = raceArguments({ data: '../shared/data/photos', images: '20000', batch: '64' })
@@ -18,9 +21,23 @@ const amount = ['--data', train, '--images', images]
 const torchLoader = (decode: string) => [peer('torch_loader.py'), '--decode', decode, ...amount, '--batch', batch]
 const versions = output(args.python, ['-c', 'import torchvision, PIL; print(torchvision.__version__, PIL.__version__)']).trim().split(' ')
 
+const folder = mkdtempSync(path.join(tmpdir(), 'sknet-bench-'))
+process.on('exit', () => rmSync(folder, { recursive: true }))
+
+function packed(mode: string): string {
+  const out = path.join(folder, mode)
+  output(process.execPath, [main, 'pack', '--data', data, '--out', out, '--mode', mode])
+  return out
+}
+
+function loader(name: string, from: string) {
+  return ours(name, ['--loader', '--data', from, '--images', images, '--batch', batch, '--size', '224'], args)
+}
+
 const loaders = {
-  name: 'loader, original JPEGs at 224',
-  ours: ours('sknet', ['--loader', '--data', data, '--images', images, '--batch', batch, '--size', '224'], args),
+  name: 'loader, 224',
+  ours: loader('sknet, original JPEGs', data),
+  variants: [loader('sknet, JPEG shards of 256', packed('jpeg')), loader('sknet, raw shards of 256', packed('raw'))],
   peers: [
     python('PyTorch DataLoader, Pillow', torchLoader('pillow'), args, { tuned: false }),
     python('PyTorch DataLoader, decode_jpeg', torchLoader('jpeg'), args, { tuned: false }),

@@ -32,6 +32,8 @@ export interface Contender {
 export interface Race {
   name: string
   ours: Contender
+  /** Ours by other ways to the same end, each compared with the peers too. */
+  variants?: Contender[]
   peers: Contender[]
 }
 
@@ -59,8 +61,8 @@ export function runRaces(races: readonly Race[], args: RaceArguments, versions: 
   if (out !== undefined) writeFileSync(out, `${report}\n`)
 }
 
-function runRace({ name: race, ours, peers }: Race, turns: number) {
-  const contenders = [ours, ...peers]
+function runRace({ name: race, ours, variants = [], peers }: Race, turns: number) {
+  const contenders = [ours, ...variants, ...peers]
   const runs = contenders.map((): Measured[] => [])
   for (let turn = 0; turn < turns; turn++) contenders.forEach((c, i) => runs[i]!.push(c.run()))
   const rows = contenders.map(({ name }, i) => {
@@ -75,12 +77,19 @@ function runRace({ name: race, ours, peers }: Race, turns: number) {
       ...facts,
     }
   })
-  const own = rows[0]!.imagesPerSecond
+  const [own, theirs] = [rows.slice(0, 1 + variants.length), rows.slice(1 + variants.length)]
   for (const { name, imagesPerSecond, secondsMedian, peakRssMiB } of rows) {
     const rate = `${imagesPerSecond.toFixed(2)} img/s (${(1e3 * secondsMedian).toFixed(2)} ms), ${peakRssMiB.toFixed(0)} MiB`
-    console.error(`${race}: ${name} ${rate}, ours is ${(own / imagesPerSecond).toFixed(2)} x`)
+    console.error(`${race}: ${name} ${rate}`)
   }
-  return { race, oursOverBest: own / Math.max(...rows.slice(1).map((r) => r.imagesPerSecond)), rows }
+  const ratios = own.map((row) => ({
+    name: row.name,
+    over: Object.fromEntries(theirs.map((peer) => [peer.name, row.imagesPerSecond / peer.imagesPerSecond])),
+  }))
+  for (const { name, over } of ratios) {
+    for (const [peer, ratio] of Object.entries(over)) console.error(`${race}: ${name} is ${ratio.toFixed(2)} x ${peer}`)
+  }
+  return { race, oursOverBest: own[0]!.imagesPerSecond / Math.max(...theirs.map((r) => r.imagesPerSecond)), ratios, rows }
 }
 
 function median(values: number[]): number {

@@ -27,6 +27,17 @@ describe('views', () => {
     expect(view(small, { data: { size: 24, augment: 'none' } })).to.deep.equal([24, 24])
   })
 
+  it('add colour jitter and RandAugment to the preset, in this order', () => {
+    const options = resolveOptions([checkOptions({ data: { augment: 'senet', colorJitter: 0.4, randAugment: [2, 9] } })])
+    const { effects } = trainingView(photos, options)
+    expect(effects!.map((effect) => effect.kind)).to.deep.equal(['rotate', 'offset', 'color_jitter', 'rand_augment'])
+    expect(effects![2]).to.include({ brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0 })
+    expect(effects![3]).to.deep.include({ count: 2, magnitude: 9, fill: [124, 116, 104] })
+    expect(trainingView(photos, resolveOptions([])).effects).to.deep.equal([])
+    const none = resolveOptions([checkOptions({ data: { augment: 'none', randAugment: [2, 9] } })])
+    expect(() => trainingView(photos, none)).to.throw().with.property('option', 'data.augment')
+  })
+
   it('without augmentation are one and the same', () => {
     const options = resolveOptions([checkOptions({ data: { size: 64, augment: 'none' } })])
     expect(trainingView(photos, options)).to.deep.equal(validationView(photos, options))
