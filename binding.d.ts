@@ -6,8 +6,8 @@
  */
 import type { Layer } from '#model/spec'
 
-/** Each has what the ones before it have. avx512_bf16 differs from avx512 in bf16 plans only. */
-export type Isa = 'portable' | 'avx2' | 'avx512' | 'avx512_bf16'
+/** Each has what the ones before it have. avx512_bf16 and amx_bf16 differ from avx512 in bf16 plans only. */
+export type Isa = 'portable' | 'avx2' | 'avx512' | 'avx512_bf16' | 'amx_bf16'
 
 /** What activations are stored as; weights, sums, statistics and losses are float32 in both. */
 export type Precision = 'fp32' | 'bf16'

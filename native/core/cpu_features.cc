@@ -1,6 +1,8 @@
 #include "core/cpu_features.h"
 
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <thread>
@@ -11,6 +13,8 @@ namespace sknet {
 
 const char* isa_name(Isa isa) {
   switch (isa) {
+    case Isa::kAmxBf16:
+      return "amx_bf16";
     case Isa::kAvx512Bf16:
       return "avx512_bf16";
     case Isa::kAvx512:
@@ -23,20 +27,39 @@ const char* isa_name(Isa isa) {
   return "portable";
 }
 
+namespace {
+
+#if defined(__x86_64__)
+// Linux hands out the tiles' state, eight kilobytes a thread, to processes that ask for it (Documentation/arch/x86/xstate.rst).
+bool ask_for_tiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+bool has_amx() {
+  if (!__builtin_cpu_supports("amx-tile") || !__builtin_cpu_supports("amx-bf16")) return false;
+  static const bool granted = ask_for_tiles();
+  return granted;
+}
+#endif
+
+}  // namespace
+
 Isa best_isa() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
-  if (avx2 && avx512) return __builtin_cpu_supports("avx512bf16") ? Isa::kAvx512Bf16 : Isa::kAvx512;
+  if (avx2 && avx512 && __builtin_cpu_supports("avx512bf16")) return has_amx() ? Isa::kAmxBf16 : Isa::kAvx512Bf16;
+  if (avx2 && avx512) return Isa::kAvx512;
   if (avx2) return Isa::kAvx2;
 #endif
   return Isa::kPortable;
 }
 
 Isa isa_from_name(const std::string& name, const std::string& option) {
-  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16}) {
+  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16, Isa::kAmxBf16}) {
     if (name != isa_name(isa)) continue;
     if (static_cast<int>(isa) <= static_cast<int>(best_isa())) return isa;
     throw Error("ERR_SKNET_OPTION", option + ": this CPU does not have " + name)
@@ -47,7 +70,7 @@ Isa isa_from_name(const std::string& name, const std::string& option) {
   throw Error("ERR_SKNET_OPTION", option + ": unknown instruction set '" + name + "'")
       .with_option(option)
       .with_got(name)
-      .with_expected("portable, avx2, avx512 or avx512_bf16");
+      .with_expected("portable, avx2, avx512, avx512_bf16 or amx_bf16");
 }
 
 Isa isa_in_use() {
@@ -78,6 +101,8 @@ std::vector<std::string> cpu_feature_names() {
   SKNET_FEATURE("avx512dq");
   SKNET_FEATURE("avx512vl");
   SKNET_FEATURE("avx512bf16");
+  SKNET_FEATURE("amx-tile");
+  SKNET_FEATURE("amx-bf16");
 #undef SKNET_FEATURE
 #endif
   return names;

@@ -50,7 +50,7 @@ void fill_unit(const void* memory, const Shape& s, const PlaneShape& plane, int 
 // ---------------------------------------------------------------------------------------------------- forward
 
 size_t forward_scratch(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(Shape(p).gb * input_plane(p, p.padding).floats());
+  return sizeof(float) * static_cast<size_t>(Shape(p).gb * input_plane(p, p.padding).floats() + kPlaneSlack);
 }
 
 void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
@@ -83,7 +83,7 @@ void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exe
 // ---------------------------------------------------------------------------------------------------- backward_data
 
 size_t backward_data_scratch(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(Shape(p).gb * gradient_plane(p).floats());
+  return sizeof(float) * static_cast<size_t>(Shape(p).gb * gradient_plane(p).floats() + kPlaneSlack);
 }
 
 void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
@@ -129,8 +129,33 @@ size_t backward_weight_workspace(const Conv2dProblem& p) { return packed(p) * st
 size_t backward_weight_scratch(const Conv2dProblem& p) {
   const Shape s(p);
   const int copies = images_together(s.width) > 1 ? 3 : 1;  // two images and the laced planes
-  return sizeof(float) * static_cast<size_t>(copies * s.gb * (input_plane(p, p.padding).floats() + gradient_plane(p).floats()));
+  int64_t floats = copies * s.gb * (input_plane(p, p.padding).floats() + gradient_plane(p).floats());
+#if defined(__AMX_BF16__)
+  const GradientRows rows(input_plane(p, p.padding), p);
+  if (tiled(s.width)) floats += s.gb * rows.x_floats() + rows.dy_floats() + rows.flat_floats();
+#endif
+  return sizeof(float) * static_cast<size_t>(floats);
 }
+
+#if defined(__AMX_BF16__)
+// Adds one image's weight gradients to gradient(b) + part * s.part. rows_memory: behind the planes.
+template <class Gradient>
+void add_tiled(const Conv2dProblem& p, const Shape& s, const float* x_planes, const float* dy_planes, float* rows_memory,
+               const Gradient& gradient) {
+  const PlaneShape x = input_plane(p, p.padding), dy = gradient_plane(p);
+  const GradientRows rows(x, p);
+  float *dy_rows = rows_memory + s.gb * rows.x_floats(), *flat = dy_rows + rows.dy_floats();
+  for (int part = 0; part < s.gb; ++part) {
+    rows_of_plane(rows, operands(x_planes + part * x.floats()), operands(flat), operands(rows_memory + part * rows.x_floats()));
+  }
+  for (int b = 0; b < s.gb; ++b) {
+    lace_gradient(rows, operands(dy_planes + b * dy.floats()) + dy.origin(), dy.row(), operands(dy_rows));
+    for (int part = 0; part < s.gb; ++part) {
+      gradient_rows(rows, p, 0, operands(rows_memory + part * rows.x_floats()), operands(dy_rows), gradient(b) + part * s.part);
+    }
+  }
+}
+#endif
 
 void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
   const Shape s(p);
@@ -151,6 +176,12 @@ void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, 
         fill_unit(a.x, s, x, p.h, p.w, n + i, unit, x_planes + i * x_floats);
         fill_unit(a.dy, s, dy, p.oh, p.ow, n + i, unit, dy_planes + i * dy_floats);
       }
+#if defined(__AMX_BF16__)
+      if (tiled(s.width)) {
+        add_tiled(p, s, x_planes, dy_planes, dy_planes + dy_floats, gradient_of);
+        continue;
+      }
+#endif
       const auto laced = [&](float* planes, int64_t floats) {
         if (together == 1) return planes;
         lace_planes(planes, images == 1 ? nullptr : planes + floats, s.gb, floats / s.gb, planes + 2 * floats);

@@ -2,16 +2,26 @@
 //   gemm_pixels:  y[pixel, out] = sum over k of x[pixel, k] w[k, out], w packed beforehand; what happens to y is the caller's
 //   gemm_reduce:  dw[k, out] = sum over pixels of x[pixel, k] dy[pixel, out]; the weight gradient
 // x is [k / kLanes][pixel][kLanes]: the activation itself where it is read as it is, else a copy of a few hundred pixels in L2, made by a
-// source (columns.h). Sums are cut into blocks of kDepth, which bounds the rounding error.
+// source (columns.h). Sums are cut into blocks of kDepth, which bounds the rounding error; those of AMX (gemm_amx.h) are not, as bfloat16
+// operands are coarser by far.
 #pragma once
 
 #include "core/exec.h"
 #include "core/thread_pool.h"
+#include "cpu/gemm_amx.h"
 #include "cpu/square.h"
 #include "cpu/tiles.h"
 
 namespace sknet::cpu {
 namespace {
+
+#if defined(__AMX_BF16__)
+constexpr int kLeastPixels = kTileRows;  // that x must have
+#else
+constexpr int kLeastPixels = 1;
+constexpr int kReduceGroup = kDot;  // pixels that a product of gemm_reduce sums over
+constexpr int kPixelsDepth = 1;
+#endif
 
 constexpr int kDepthBlocks = 256 / kLanes;  // blocks of k that accumulators run over
 constexpr int kPairLanes = 2 * kLanes;      // outputs a tile computes
@@ -127,6 +137,47 @@ SKNET_INLINE void multiply_depth(const Operand* x, int64_t block_stride, int blo
   }
 }
 
+// One pair of output blocks for `count` pixels from x on: before(pixel, pixels), then finish(pixel, pixels, values of the first block
+// [pixels][kLanes], of the second) in order of the pixels. V: blocks computed.
+#if defined(__AMX_BF16__)
+template <int V, class Before, class Finish>
+SKNET_INLINE void multiply_run(int, const Operand* x, int64_t block_stride, int blocks, const Operand* w, int count, const Before& before,
+                               const Finish& finish) {
+  alignas(64) float values[2 * kRunPixels * kLanes];
+  for (int pixel = 0; pixel < count; pixel += kRunPixels) {
+    const int size = min_of(kRunPixels, count - pixel), second = size - kTileRows;
+    before(pixel, size);
+    // The last tile begins among pixels that were done already rather than end beyond the others.
+    const int last = max_of(0, count - kTileRows);
+    if (second > 0) {
+      const int at = min_of(pixel + kTileRows, last);
+      const float* from = values + (pixel + 2 * kTileRows - at) * kLanes;
+      multiply_pixels<2, V>(x + pixel * kLanes, x + at * kLanes, block_stride, blocks, w, values);
+      finish(pixel, kTileRows, values, values + kRunPixels * kLanes);
+      finish(pixel + kTileRows, second, from, from + kRunPixels * kLanes);
+    } else {
+      const int at = min_of(pixel, last);
+      const float* from = values + (pixel - at) * kLanes;
+      multiply_pixels<1, V>(x + at * kLanes, x + at * kLanes, block_stride, blocks, w, values);
+      finish(pixel, size, from, from + kTileRows * kLanes);
+    }
+  }
+}
+#else
+template <int V, class Before, class Finish>
+SKNET_INLINE void multiply_run(int tile, const Operand* x, int64_t block_stride, int blocks, const Operand* w, int count,
+                               const Before& before, const Finish& finish) {
+  alignas(64) float values[2 * kWidestTile * kLanes];
+  for (int pixel = 0; pixel < count;) {
+    const int size = tile_within(tile, count - pixel);
+    before(pixel, size);
+    with_tile(size, [&]<int T>() { multiply_depth<T, V>(x + pixel * kLanes, block_stride, blocks, w, values); });
+    finish(pixel, size, values, values + size * kLanes);
+    pixel += size;
+  }
+}
+#endif
+
 // ---- gemm_pixels
 
 // How pixels are cut into pieces, and a piece's outputs into parts where pieces alone are too few for the threads.
@@ -142,7 +193,7 @@ inline PixelPlan plan_pixels(int images, int pixels, int blocks, int out) {
   p.images = images;
   p.pixels = pixels;
   p.blocks = blocks;
-  p.tile = tile_for(pixels);
+  p.tile = kAmx ? 2 * kLeastPixels : tile_for(pixels);
   const int most = max_of(p.tile, static_cast<int>(min_of<int64_t>(kMaxPixels, kPieceFloats / (static_cast<int64_t>(blocks) * kLanes))));
   p.piece = ceil_div(ceil_div(pixels, ceil_div(pixels, most)), p.tile) * p.tile;
   p.pieces = ceil_div(pixels, p.piece);
@@ -154,7 +205,7 @@ inline PixelPlan plan_pixels(int images, int pixels, int blocks, int out) {
 }
 
 inline size_t pixels_scratch(const PixelPlan& p) {
-  return sizeof(Operand) * static_cast<size_t>(p.blocks) * static_cast<size_t>(p.piece) * kLanes;
+  return sizeof(Operand) * (static_cast<size_t>(p.blocks) * static_cast<size_t>(p.piece) + kLeastPixels) * kLanes;
 }
 
 // source.direct(image, pixel): x's first block at that pixel, blocks source.block_stride elements apart; null:
@@ -171,7 +222,7 @@ inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const Ope
     const int count = min_of(p.piece, p.pixels - first);
     const Operand* x = source.direct(image, first);
     int64_t block_stride = source.block_stride;
-    if (x == nullptr) {
+    if (x == nullptr || count < kLeastPixels) {
       Operand* copy = reinterpret_cast<Operand*>(exec.scratch + thread * exec.scratch_stride);
       block_stride = static_cast<int64_t>(count) * kLanes;
       source.fill_blocks(image, first, count, 0, p.blocks, copy, block_stride);
@@ -183,7 +234,7 @@ inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const Ope
     const bool ahead = next != piece && next < p.items();
     const int next_image = static_cast<int>(next / p.pieces), next_first = static_cast<int>(next % p.pieces) * p.piece;
     const int next_count = min_of(p.piece, p.pixels - next_first);
-    alignas(64) float tile[2 * kWidestTile * kLanes];
+    const TileShapes shapes(kPixelsDepth, 2);
     for (int pair = pair0; pair < pair1; ++pair) {
       if (ahead) {
         source.prefetch(next_image, next_first, next_count, p.blocks * (pair - pair0) / (pair1 - pair0),
@@ -193,20 +244,18 @@ inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const Ope
       const bool both = pair * kPairLanes + kLanes < out;
       auto low = epilogue.begin(piece, image, 2 * pair);
       auto high = epilogue.begin(piece, image, both ? 2 * pair + 1 : 2 * pair);
-      for (int pixel = 0; pixel < count;) {
-        const int size = tile_within(p.tile, count - pixel);
+      const auto before = [&](int pixel, int size) {
         low.prefetch(first + pixel, size);
         if (both) high.prefetch(first + pixel, size);
-        with_tile(size, [&]<int T>() {
-          if (both) {
-            multiply_depth<T, 2>(x + pixel * kLanes, block_stride, p.blocks, w, tile);
-          } else {
-            multiply_depth<T, 1>(x + pixel * kLanes, block_stride, p.blocks, w, tile);
-          }
-        });
-        low.tile(first + pixel, size, tile);
-        if (both) high.tile(first + pixel, size, tile + size * kLanes);
-        pixel += size;
+      };
+      const auto finish = [&](int pixel, int size, const float* low_values, const float* high_values) {
+        low.tile(first + pixel, size, low_values);
+        if (both) high.tile(first + pixel, size, high_values);
+      };
+      if (both) {
+        multiply_run<2>(p.tile, x, block_stride, p.blocks, w, count, before, finish);
+      } else {
+        multiply_run<1>(p.tile, x, block_stride, p.blocks, w, count, before, finish);
       }
       low.end();
       if (both) high.end();
@@ -263,44 +312,24 @@ inline size_t reduce_workspace(const ReducePlan& p) {
   return sizeof(float) * static_cast<size_t>(p.chunks) * static_cast<size_t>(p.pairs) * kPairLanes * static_cast<size_t>(p.blocks) * kLanes;
 }
 inline size_t reduce_scratch(const ReducePlan& p) {
-  return sizeof(Operand) * static_cast<size_t>(p.piece + kDot) * kLanes * static_cast<size_t>(p.blocks + 2 * p.part_pairs);
+  return sizeof(Operand) * static_cast<size_t>(p.piece + kReduceGroup) * kLanes * static_cast<size_t>(p.blocks + 2 * p.part_pairs);
 }
-
-#if defined(SKNET_STORE_BF16) && defined(__AVX512BF16__)
-// Dot products run over pixels here, so two pixels' lanes are laced: [pixel / 2][kLanes][2], a zero pixel behind an odd last one.
-// to may be from; `to` has an even number of pixels.
-inline void lace_pixels(const Operand* from, int count, Operand* to) {
-  __m512i order;
-  uint16_t index[2 * kLanes];
-  for (int lane = 0; lane < kLanes; ++lane) {
-    index[2 * lane] = static_cast<uint16_t>(lane);
-    index[2 * lane + 1] = static_cast<uint16_t>(kLanes + lane);
-  }
-  __builtin_memcpy(&order, index, sizeof(order));
-  int p = 0;
-  for (; p + 2 <= count; p += 2) {
-    _mm512_storeu_si512(to + p * kLanes, _mm512_permutexvar_epi16(order, _mm512_loadu_si512(from + p * kLanes)));
-  }
-  if (p == count) return;
-  const __m512i last = _mm512_zextsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + p * kLanes)));
-  _mm512_storeu_si512(to + p * kLanes, _mm512_permutexvar_epi16(order, last));
-}
-#endif
 
 // What gemm_reduce runs over: blocks [first, first + blocks) of a piece of a source, in `copy` where it must be copied or laced. copy has
-// room for the piece's pixels + kDot a block.
+// room for the piece's pixels + kReduceGroup a block, zeros behind the last one. x: the left operand, which AMX wants transposed.
 struct ReduceOperand {
   const Operand* data;
   int64_t block_stride;
 };
 
-template <class Source>
+template <bool X, class Source>
 inline ReduceOperand reduce_operand(const Source& source, const ReducePlan& p, int piece, int first, int blocks, Operand* copy) {
   const int count = p.piece_pixels(piece);
   const Operand* direct = nullptr;
   if (p.together == 1) p.for_images(piece, [&](int image, int pixel, int, int) { direct = source.direct(image, pixel); });
   if (kDot == 1 && direct != nullptr) return {direct + first * source.block_stride, source.block_stride};
-  const int64_t stride = static_cast<int64_t>(ceil_div(count, kDot)) * kDot * kLanes;
+  [[maybe_unused]] const int groups = ceil_div(count, kReduceGroup), laced = ceil_div(count, kDot) * kDot;
+  const int64_t stride = static_cast<int64_t>(groups) * kReduceGroup * kLanes;
   const auto fill = [&](int block, int several) {
     p.for_images(piece, [&](int image, int pixel, int pixels, int at) {
       source.fill_blocks(image, pixel, pixels, first + block, several, copy + block * stride + static_cast<int64_t>(at) * kLanes, stride);
@@ -311,6 +340,10 @@ inline ReduceOperand reduce_operand(const Source& source, const ReducePlan& p, i
   for (int b = 0; b < blocks; ++b) {
     if (direct == nullptr && !Source::kAtOnce) fill(b, 1);
     lace_pixels(direct == nullptr ? copy + b * stride : direct + (first + b) * source.block_stride, count, copy + b * stride);
+    for (int64_t at = laced * kLanes; at < stride; at += kLanes) store(copy + b * stride + at, Vec{});
+#if defined(__AMX_BF16__)
+    if (X) transpose_pixels(copy + b * stride, groups);
+#endif
   }
 #endif
   return {copy, stride};
@@ -343,6 +376,21 @@ SKNET_INLINE void reduce_tile(const Operand* x, const Operand* dy, int64_t dy_st
   }
 }
 
+// XB blocks of x's, every one of their lanes.
+#if defined(__AMX_BF16__)
+constexpr int kReduceBlocks = 2;
+template <int XB, int V>
+SKNET_INLINE void reduce_blocks(const Operand* x, int64_t x_stride, const Operand* dy, int64_t dy_stride, int groups, float* dw, bool add) {
+  reduce_pixels<XB, V>(x, x_stride, dy, dy_stride, groups, dw, add);
+}
+#else
+constexpr int kReduceBlocks = 1;
+template <int XB, int V>
+SKNET_INLINE void reduce_blocks(const Operand* x, int64_t, const Operand* dy, int64_t dy_stride, int groups, float* dw, bool add) {
+  for (int r = 0; r < kLanes; r += kReduceRows) reduce_tile<V>(x + r * kDot, dy, dy_stride, groups, dw + r * kPairLanes, add);
+}
+#endif
+
 // partial: reduce_workspace() bytes, filled with `chunks` weight gradients [pair of output blocks][k][kPairLanes] whose sum in chunk order
 // is dw. Sources as in gemm_pixels, kAtOnce where it is cheaper to fill all blocks in one call.
 template <class Source, class Gradient>
@@ -350,22 +398,23 @@ inline void gemm_reduce(const Exec& exec, const ReducePlan& p, int out, float* p
   const int64_t pair_floats = static_cast<int64_t>(p.blocks) * kLanes * kPairLanes;
   parallel_for(*exec.pool, static_cast<int64_t>(p.chunks) * p.parts, [&](int64_t item, int thread) {
     Operand* dy_copy = reinterpret_cast<Operand*>(exec.scratch + thread * exec.scratch_stride);
-    Operand* x_copy = dy_copy + static_cast<int64_t>(2 * p.part_pairs) * (p.piece + kDot) * kLanes;
+    Operand* x_copy = dy_copy + static_cast<int64_t>(2 * p.part_pairs) * (p.piece + kReduceGroup) * kLanes;
     const int chunk = static_cast<int>(item / p.parts), pair0 = static_cast<int>(item % p.parts) * p.part_pairs;
     const int pair1 = min_of(p.pairs, pair0 + p.part_pairs), first_block = 2 * pair0;
     const int part_blocks = min_of(ceil_div(out, kLanes), 2 * pair1) - first_block;
     float* dw = partial + static_cast<int64_t>(chunk) * p.pairs * pair_floats;
     const int begin = chunk * p.chunk_pieces, end = min_of(p.all_pieces(), begin + p.chunk_pieces);
+    const TileShapes shapes(kReduceGroup / kDot, 2);
     for (int piece = begin; piece < end; ++piece) {
-      const int groups = ceil_div(p.piece_pixels(piece), kDot);
-      const ReduceOperand dy = reduce_operand(gradient, p, piece, first_block, part_blocks, dy_copy);
-      const ReduceOperand x = reduce_operand(source, p, piece, 0, p.blocks, x_copy);
-      for (int b = 0; b < p.blocks; ++b) {
+      const int groups = ceil_div(p.piece_pixels(piece), kReduceGroup);
+      const ReduceOperand dy = reduce_operand<false>(gradient, p, piece, first_block, part_blocks, dy_copy);
+      const ReduceOperand x = reduce_operand<true>(source, p, piece, 0, p.blocks, x_copy);
+      for (int b = 0; b < p.blocks; b += kReduceBlocks) {
+        const int ahead = min_of(p.blocks, b + kReduceBlocks);
         if (piece + 1 < end) {
           p.for_images(piece + 1, [&](int image, int pixel, int pixels, int) {
-            source.prefetch(image, pixel, pixels, b, b + 1);
-            gradient.prefetch(image, pixel, pixels, first_block + part_blocks * b / p.blocks,
-                              first_block + part_blocks * (b + 1) / p.blocks);
+            source.prefetch(image, pixel, pixels, b, ahead);
+            gradient.prefetch(image, pixel, pixels, first_block + part_blocks * b / p.blocks, first_block + part_blocks * ahead / p.blocks);
           });
         }
         for (int pair = pair0; pair < pair1; ++pair) {
@@ -373,12 +422,13 @@ inline void gemm_reduce(const Exec& exec, const ReducePlan& p, int out, float* p
           const Operand* d = dy.data + 2 * (pair - pair0) * dy.block_stride;
           const Operand* xb = x.data + b * x.block_stride;
           const bool both = pair * kPairLanes + kLanes < out;
-          for (int r = 0; r < kLanes; r += kReduceRows) {
-            if (both) {
-              reduce_tile<2>(xb + r * kDot, d, dy.block_stride, groups, tile + r * kPairLanes, piece > begin);
-            } else {
-              reduce_tile<1>(xb + r * kDot, d, dy.block_stride, groups, tile + r * kPairLanes, piece > begin);
-            }
+          const auto reduce = [&]<int XB, int V>() {
+            reduce_blocks<XB, V>(xb, x.block_stride, d, dy.block_stride, groups, tile, piece > begin);
+          };
+          if (kReduceBlocks > 1 && ahead - b > 1) {
+            both ? reduce.template operator()<kReduceBlocks, 2>() : reduce.template operator()<kReduceBlocks, 1>();
+          } else {
+            both ? reduce.template operator()<1, 2>() : reduce.template operator()<1, 1>();
           }
         }
       }

@@ -5,6 +5,7 @@
 // stay full at 1, 2, 4, 8 channels a group.
 #pragma once
 
+#include "cpu/amx.h"
 #include "cpu/past_cache.h"
 #include "cpu/simd.h"
 #include "cpu/square.h"
@@ -31,8 +32,13 @@ constexpr int planes_width_of(const Conv2dProblem& p) { return p.c / p.groups; }
 constexpr int blocks_of(int channels) { return blocks_in(channels, kLanes); }
 // Blocks of a unit, all of which each of them reads.
 constexpr int group_blocks(int width) { return width > kLanes ? width / kLanes : 1; }
-// Channels of a block that a lane's sum runs over: `width` when it fits the vector, else the whole block.
-constexpr int block_width(int width) { return min_of(width, kLanes); }
+// Whether blocks are multiplied as whole tiles of AMX, with zeros where channels of different groups meet. Narrower groups would multiply
+// little else.
+constexpr bool tiled(int width) { return kAmx && width >= 4; }
+// Channels of a block that a lane's sum runs over: `width` when it fits the vector and nothing is tiled, else the whole block.
+constexpr int block_width(int width) { return tiled(width) ? kLanes : min_of(width, kLanes); }
+// Behind the last plane, as tiles are read whole (floats).
+constexpr int64_t kPlaneSlack = kAmx ? 64 * kLanes : 0;
 
 // Planes and packed weights are placed as if they were of floats; operands half as large fill the first half of each one's place.
 inline Operand* operands(float* place) { return reinterpret_cast<Operand*>(place); }
@@ -48,7 +54,7 @@ constexpr int64_t packed_planes_size(const Conv2dProblem& p) { return blocks_of(
 
 // Calls f(OIHW offset of each lane's filter or -1, first tap, taps, packed index of the first tap, from tap to tap) for squares of up to
 // kLanes taps by the block's lanes. forward: lane = output channel, j = input channel of its group. backward: lane = input channel,
-// j = output channel, taps flipped.
+// j = output channel, taps flipped. Of tiled blocks the index is that of the first group's lanes.
 template <class F>
 inline void for_block_weights(const Conv2dProblem& p, bool backward, int block, const F& f) {
   const int width = planes_width_of(p), taps = p.kernel * p.kernel, jw = block_width(width), tap = jw * kLanes;
@@ -68,6 +74,16 @@ inline void for_block_weights(const Conv2dProblem& p, bool backward, int block, 
   }
 }
 
+// Calls f(lanes, row) with a mask of each group's lanes and its j's distance from the first group's, in vectors. One group where j counts
+// the channels of each lane's own.
+template <class F>
+inline void for_group_lanes(int width, const F& f) {
+  IntVec lane{};
+  for (int i = 0; i < kLanes; ++i) lane[i] = i;
+  const int step = tiled(width) ? min_of(width, kLanes) : kLanes;
+  for (int first = 0; first < kLanes; first += step) f(lane >= first && lane < first + step, first);
+}
+
 // Operands of one tap.
 constexpr int64_t packed_tap(int width) { return max_of(kDot, block_width(width)) * kLanes; }
 
@@ -84,7 +100,10 @@ inline void pack_planes(const Conv2dProblem& p, const float* weight, bool backwa
     transpose(square);
 #pragma GCC unroll 16
     for (int tap = 0; tap < kLanes; ++tap) {
-      if (tap < taps) store(dst + at + tap * step, square[tap]);
+      if (tap >= taps) break;
+      for_group_lanes(width, [&](IntVec lanes, int row) {
+        store(dst + at + tap * step + row * kLanes, reinterpret_cast<Vec>(reinterpret_cast<IntVec>(square[tap]) & lanes));
+      });
     }
   });
   if constexpr (kDot == 1) return;
@@ -103,7 +122,15 @@ inline void unpack_planes(const Conv2dProblem& p, const float* packed, int block
   for_block_weights(p, false, block, [&](const int64_t* filters, int first, int taps, int64_t at, int64_t step) {
     Vec square[kLanes];
 #pragma GCC unroll 16
-    for (int tap = 0; tap < kLanes; ++tap) square[tap] = tap < taps ? load(packed + at + tap * step) : Vec{};
+    for (int tap = 0; tap < kLanes; ++tap) {
+      IntVec bits{};
+      if (tap < taps) {
+        for_group_lanes(planes_width_of(p), [&](IntVec lanes, int row) {
+          bits |= reinterpret_cast<IntVec>(load(packed + at + tap * step + row * kLanes)) & lanes;
+        });
+      }
+      square[tap] = reinterpret_cast<Vec>(bits);
+    }
     transpose(square);
 #pragma GCC unroll 16
     for (int lane = 0; lane < kLanes; ++lane) {

@@ -7,6 +7,7 @@
 #else
 #include "cpu/planes_gradient_floats.h"
 #endif
+#include "cpu/planes_gradient_tiles.h"
 
 namespace sknet::cpu {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 // ---- a whole vector a group: channels are broadcast from memory. Sums of products in pairs run over two images then, whose planes are
 // laced: [rows][columns][kLanes][2].
 
-constexpr int images_together(int width) { return width >= kLanes ? kDot : 1; }
+constexpr int images_together(int width) { return width >= kLanes && !tiled(width) ? kDot : 1; }
 
 // `planes` planes, `floats` apart, of two images (b: or null, then zeros) as laced ones.
 inline void lace_planes(const float* a, const float* b, int planes, int64_t floats, float* laced) {

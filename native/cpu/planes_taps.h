@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/planes_channels.h"
+#include "cpu/planes_tiles.h"
 
 namespace sknet::cpu {
 namespace {
@@ -71,8 +72,9 @@ constexpr int kTileSizes = sizeof(kTiles) / sizeof(kTiles[0]);
 template <int W, int T>
 constexpr bool kTwoRows = W == kLanes && kLanes == 16 && (T == 7 || T == 8);
 
-// The kernels of one group width and step, by kTiles.
+// The kernels of one group width and step, by kTiles; none where `whole` says that tiles of AMX take their place.
 struct TileSet {
+  bool whole;
   int64_t step;
   ConvolveTile tile[kTileSizes], two_rows[kTileSizes];  // two_rows: or null
 };
@@ -100,8 +102,9 @@ inline void for_width(int width, const F& f) {
 }
 
 inline TileSet tile_set(int width, int step) {
-  TileSet set{static_cast<int64_t>(step) * kLanes, {}, {}};
+  TileSet set{tiled(width), static_cast<int64_t>(step) * kLanes, {}, {}};
   for_width(width, [&]<int W>() {
+    if constexpr (kAmx && W == kLanes) return;
     if (step == 1) return fill_tile_set<W, 1>(set);
     if (step == 2) return fill_tile_set<W, 2>(set);
     fill_tile_set<W, 0>(set);
@@ -113,6 +116,9 @@ inline TileSet tile_set(int width, int step) {
 // that divides a row, otherwise the widest that fits what is left. Leaves the grids behind the last row.
 template <int kMost, class Finish>
 inline void convolve_rows(const TileSet& set, TapGrid (&grids)[kMost], int count, int rows, int cols, const Finish& finish) {
+#if defined(__AMX_BF16__)
+  if (set.whole) return convolve_row_tiles(set.step, grids, count, rows, cols, finish);
+#endif
   alignas(64) float values[2 * kTiles[0] * kLanes];
   int widest = 0;
   while (cols % kTiles[widest] != 0) ++widest;

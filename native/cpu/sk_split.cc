@@ -38,7 +38,7 @@ size_t planes_forward_workspace(const SkSplitProblem& p) {
 }
 size_t planes_forward_scratch(const SkSplitProblem& p) {
   const Split s(p);
-  return sizeof(float) * static_cast<size_t>(s.gb * s.x.floats());
+  return sizeof(float) * static_cast<size_t>(s.gb * s.x.floats() + kPlaneSlack);
 }
 
 void pack_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec) { pack_branches(p, a.weight, false, exec); }
@@ -119,12 +119,13 @@ struct BackwardMemory {
         sums(p.close ? 4 * static_cast<int64_t>(s.blocks) * chunks * kLanes : 0) {}
 };
 
-// A thread's planes (from null: their size): of every image worked on together, and the laced ones where images are laced.
+// A thread's planes (from null: their size): of every image worked on together, and the laced ones where images are laced; of tiled blocks
+// the rows of planes_gradient_tiles.h instead.
 struct BackwardPlanes {
   int together;
   int64_t floats = 0;
   float *x[kDot], *x_laced = nullptr;
-  float *du[kDot][kMaxBranches], *du_laced[kMaxBranches] = {};
+  float *du[kDot][kMaxBranches], *du_laced[kMaxBranches] = {}, *flat = nullptr;
 
   BackwardPlanes(const SkSplitProblem& p, const Split& s, float* memory) : together(images_together(s.width)) {
     const auto take = [&](int64_t plane) {
@@ -136,6 +137,15 @@ struct BackwardPlanes {
       x[i] = i < together ? take(s.x.floats()) : x[0];
       for (int m = 0; m < p.branches; ++m) du[i][m] = i < together ? take(gradient_plane(p.conv[m]).floats()) : du[0][m];
     }
+#if defined(__AMX_BF16__)
+    if (tiled(s.width)) {
+      const GradientRows rows(s.x, s.conv);
+      x_laced = take(rows.x_floats());
+      for (int m = 0; m < p.branches; ++m) du_laced[m] = take(rows.dy_floats());
+      flat = take(rows.flat_floats());
+      floats += kPlaneSlack;
+    }
+#endif
     if (together == 1) return;
     x_laced = take(s.x.floats());
     for (int m = 0; m < p.branches; ++m) du_laced[m] = take(gradient_plane(p.conv[m]).floats());
@@ -153,9 +163,36 @@ size_t planes_backward_scratch(const SkSplitProblem& p) {
 
 void pack_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec) { pack_branches(p, a.weight, true, exec); }
 
+#if defined(__AMX_BF16__)
+// unit_dweight() of tiled blocks.
+template <class Gradient>
+void unit_dweight_tiled(const SkSplitProblem& p, const Split& s, const BackwardPlanes& planes, const Gradient& gradient) {
+  const GradientRows rows(s.x, s.conv);
+  for (int part = 0; part < s.gb; ++part) {
+    rows_of_plane(rows, operands(planes.x[0] + part * s.x.floats()), operands(planes.flat),
+                  operands(planes.x_laced + part * rows.x_floats()));
+  }
+  for (int m = 0; m < p.branches; ++m) {
+    const Conv2dProblem& conv = p.conv[m];
+    const PlaneShape shape = gradient_plane(conv);
+    for (int block = 0; block < s.gb; ++block) {
+      Operand* du = operands(planes.du_laced[m] + block * rows.dy_floats());
+      lace_gradient(rows, operands(planes.du[0][m] + block * shape.floats()) + shape.origin(), shape.row(), du);
+      for (int part = 0; part < s.gb; ++part) {
+        gradient_rows(rows, conv, s.padding - conv.padding, operands(planes.x_laced + part * rows.x_floats()), du,
+                      gradient(m, block, part));
+      }
+    }
+  }
+}
+#endif
+
 // Adds the planes' weight gradients of every branch, output and input block of the unit to gradient(branch, block, part).
 template <class Gradient>
 void unit_dweight(const SkSplitProblem& p, const Split& s, const BackwardPlanes& planes, int images, const Gradient& gradient) {
+#if defined(__AMX_BF16__)
+  if (tiled(s.width)) return unit_dweight_tiled(p, s, planes, gradient);
+#endif
   const int lanes = planes.together * kLanes;  // operands of a pixel
   const int64_t x_plane = s.x.floats();
   const auto read = [&](const float* first, const float* second, int64_t floats, float* laced) {

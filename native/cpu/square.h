@@ -57,6 +57,24 @@ SKNET_INLINE void lace_dots(const Operand* a, const Operand* b, Operand* to) {
   const BitsVec both = low | high;
   __builtin_memcpy(to, &both, sizeof(both));
 }
+// Dot products run over pixels here, so two pixels' lanes are laced: [pixel / 2][kLanes][2], a zero pixel behind an odd last one.
+// to may be from; `to` has an even number of pixels.
+inline void lace_pixels(const Operand* from, int count, Operand* to) {
+  __m512i order;
+  uint16_t index[2 * kLanes];
+  for (int lane = 0; lane < kLanes; ++lane) {
+    index[2 * lane] = static_cast<uint16_t>(lane);
+    index[2 * lane + 1] = static_cast<uint16_t>(kLanes + lane);
+  }
+  __builtin_memcpy(&order, index, sizeof(order));
+  int p = 0;
+  for (; p + 2 <= count; p += 2) {
+    _mm512_storeu_si512(to + p * kLanes, _mm512_permutexvar_epi16(order, _mm512_loadu_si512(from + p * kLanes)));
+  }
+  if (p == count) return;
+  const __m512i last = _mm512_zextsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + p * kLanes)));
+  _mm512_storeu_si512(to + p * kLanes, _mm512_permutexvar_epi16(order, last));
+}
 #else
 SKNET_INLINE void store_dots(Operand* p, const Vec* rows) { store(p, round_to_elem(rows[0])); }
 SKNET_INLINE void lace_dots(const Operand* a, const Operand*, Operand* to) { store(to, load(a)); }

@@ -27,6 +27,10 @@ const cases: LayerCase[] = [
   skCase([8, 7, 7, 64], 64, l.dilatedBranches(2, 4), 16),
   skCase([9, 7, 7, 64], 64, l.dilatedBranches(2, 2), 16),
   skCase([8, 8, 8, 32], 32, l.dilatedBranches(3, 8), 16, 2),
+  // Rows longer than a tile of AMX, groups of 8, 16 and 64 channels.
+  skCase([3, 17, 19, 32], 32, l.dilatedBranches(2, 4), 16),
+  skCase([4, 18, 17, 32], 32, l.dilatedBranches(2, 2), 16, 2),
+  skCase([4, 5, 6, 128], 128, l.dilatedBranches(2, 2), 16),
 ]
 
 function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {

@@ -7,12 +7,12 @@ import { emulated, hasEmulatedDevice } from './devices.js'
 import { checkGradient } from './grad-check.js'
 import { drawCase, objective, type DrawnCase, type LayerCase } from './layer-case.js'
 
-/** The instruction sets this CPU has, plainest first, or the one that SKNET_ISA forces; in fp32 the last two are the same. */
+/** The instruction sets this CPU has, plainest first, or the one that SKNET_ISA forces; in fp32 the last three are the same. */
 export function supportedIsas(precision: Precision = 'fp32'): Isa[] {
-  const all: Isa[] = ['portable', 'avx2', 'avx512', 'avx512_bf16']
+  const all: Isa[] = ['portable', 'avx2', 'avx512', 'avx512_bf16', 'amx_bf16']
   const forced = all.filter((isa) => isa === process.env['SKNET_ISA'])
   const own = forced.length > 0 ? forced : all.slice(0, all.indexOf(native().cpuInfo().isa) + 1)
-  return precision === 'bf16' ? own : [...new Set(own.map((isa) => (isa === 'avx512_bf16' ? 'avx512' : isa)))]
+  return precision === 'bf16' ? own : [...new Set(own.map((isa) => (isa === 'avx512_bf16' || isa === 'amx_bf16' ? 'avx512' : isa)))]
 }
 
 export type Variant = Pick<PlanOptions, 'device' | 'isa' | 'fuse' | 'candidates' | 'precision'> & { threads?: number }

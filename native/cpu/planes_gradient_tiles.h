@@ -1,0 +1,124 @@
+// Weight gradients of planes.h on AMX. x's and dy's pixels are each put in one row with the same distance from image row to image row, so
+// that a tap is a shift: gradient[tap][j][lane] += sum over q of x[j][q + shift(tap)] dy[q][lane]. Between the rows dy is zero. A stride
+// takes x apart by phase (row and column modulo the stride), whose planes have the output's spacing.
+#pragma once
+
+#include "cpu/planes.h"
+#include "cpu/tile_operands.h"
+
+#if defined(__AMX_BF16__)
+
+namespace sknet::cpu {
+namespace {
+
+struct GradientRows {
+  PlaneShape x;
+  int stride, phase_rows, pitch;  // of a phase's plane
+  int outputs, out_cols;          // rows and columns of dy
+  int groups;                     // of dy's pixels
+  int64_t length;                 // pixels of a channel's row, zeros beyond the plane
+
+  GradientRows(const PlaneShape& x, const Conv2dProblem& p)
+      : x(x),
+        stride(p.stride),
+        phase_rows(ceil_div(x.rows, p.stride)),
+        pitch(ceil_div(x.cols, p.stride)),
+        outputs(p.oh),
+        out_cols(p.ow),
+        groups(ceil_div((p.oh - 1) * pitch + p.ow, kReduceGroup)),
+        length((static_cast<int64_t>(ceil_div(phase_rows * pitch, kReduceGroup)) + 1) * kReduceGroup) {}
+
+  // Floats that x's rows and dy's take, and what x's are made from.
+  int64_t x_floats() const { return static_cast<int64_t>(stride) * stride * length * kLanes / 2; }
+  int64_t dy_floats() const { return static_cast<int64_t>(groups) * kReduceGroup * kLanes / 2; }
+  int64_t flat_floats() const { return length * kLanes / 2; }
+};
+
+// x's rows [phase][kLanes][length] from a plane.
+inline void rows_of_plane(const GradientRows& r, const Operand* plane, Operand* flat, Operand* to) {
+  for (int phase = 0; phase < r.stride * r.stride; ++phase, to += kLanes * r.length) {
+    int64_t at = 0;
+    for (int row = phase / r.stride; row < r.phase_rows * r.stride; row += r.stride) {
+      for (int col = phase % r.stride; col < r.pitch * r.stride; col += r.stride, at += kLanes) {
+        const bool inside = row < r.x.rows && col < r.x.cols;
+        if (inside) {
+          copy_block(flat + at, plane + row * r.x.row() + static_cast<int64_t>(col) * kLanes);
+        } else {
+          store(flat + at, Vec{});
+        }
+      }
+    }
+    zero_pixels(flat + at, r.length * kLanes - at);
+    lace_pixels(flat, static_cast<int>(r.length), flat);
+    for (int64_t q = 0; q < r.length; q += kReduceGroup) transpose_laced(flat + q * kLanes, to + q, r.length);
+  }
+}
+
+// dy laced, from its first pixel in a plane whose rows are dy_row operands apart.
+inline void lace_gradient(const GradientRows& r, const Operand* dy, int64_t dy_row, Operand* to) {
+  const int64_t all = static_cast<int64_t>(r.groups) * kReduceGroup * kLanes, gap = static_cast<int64_t>(r.pitch - r.out_cols) * kLanes;
+  int64_t at = 0;
+  for (int row = 0; row < r.outputs; ++row, dy += dy_row) {
+    for (int64_t col = 0; col < static_cast<int64_t>(r.out_cols) * kLanes; col += kLanes) copy_block(to + at + col, dy + col);
+    at += static_cast<int64_t>(r.out_cols) * kLanes;
+    const int64_t zeros = row + 1 < r.outputs ? gap : all - at;
+    zero_pixels(to + at, zeros);
+    at += zeros;
+  }
+  lace_pixels(to, r.groups * kReduceGroup, to);
+}
+
+// N taps' gradients [N][kLanes][kLanes], added to; x: each one's first pixel.
+template <int N>
+[[gnu::noinline]] void gradient_tiles(const Operand* const* x, int64_t length, const Operand* dy, int groups, float* gradient) {
+  constexpr int64_t kRow = kLanes * sizeof(float);
+  constexpr int kTap = kLanes * kLanes;
+  const int64_t row = length * static_cast<int64_t>(sizeof(Operand));
+  load_tile<0>(gradient, kRow);
+  if constexpr (N > 1) load_tile<1>(gradient + kTap, kRow);
+  if constexpr (N > 2) load_tile<2>(gradient + 2 * kTap, kRow);
+  for (int64_t q = 0; q < static_cast<int64_t>(groups) * kReduceGroup; q += kReduceGroup) {
+    load_tile<7>(dy + q * kLanes, kTileBytes);
+    load_tile<4>(x[0] + q, row);
+    multiply_tiles<0, 4, 7>();
+    if constexpr (N > 1) {
+      load_tile<5>(x[1] + q, row);
+      multiply_tiles<1, 5, 7>();
+    }
+    if constexpr (N > 2) {
+      load_tile<6>(x[2] + q, row);
+      multiply_tiles<2, 6, 7>();
+    }
+  }
+  store_tile<0>(gradient, kRow);
+  if constexpr (N > 1) store_tile<1>(gradient + kTap, kRow);
+  if constexpr (N > 2) store_tile<2>(gradient + 2 * kTap, kRow);
+}
+
+// gradient[tap][kLanes][kLanes] of one block of x by one of dy, added to. first: row and column of the first tap in x's plane.
+inline void gradient_rows(const GradientRows& r, const Conv2dProblem& p, int first, const Operand* x, const Operand* dy, float* gradient) {
+  const TileShapes shapes(kReduceGroup / 2, 3);
+  for (int kh = 0; kh < p.kernel; ++kh) {
+    for (int kw = 0; kw < p.kernel; kw += 3) {
+      const int some = min_of(3, p.kernel - kw);
+      const Operand* from[3];
+      for (int i = 0; i < some; ++i) {
+        const int row = first + kh * p.dilation, col = first + (kw + i) * p.dilation;
+        from[i] = x + (row % r.stride * r.stride + col % r.stride) * kLanes * r.length + row / r.stride * r.pitch + col / r.stride;
+      }
+      float* to = gradient + (static_cast<int64_t>(kh) * p.kernel + kw) * kLanes * kLanes;
+      if (some == 3) {
+        gradient_tiles<3>(from, r.length, dy, r.groups, to);
+      } else if (some == 2) {
+        gradient_tiles<2>(from, r.length, dy, r.groups, to);
+      } else {
+        gradient_tiles<1>(from, r.length, dy, r.groups, to);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sknet::cpu
+
+#endif
