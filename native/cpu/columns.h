@@ -22,6 +22,13 @@ inline Grid grid_of(const Conv2dProblem& p, int hw, int channels) {
   return {p.n, hw, padded * hw, static_cast<int64_t>(hw) * kLanes, kLanes};
 }
 
+// Where a copy's blocks and pixels lie: blocks one after the other, or two and two with their pixels side by side, as AMX reads them.
+struct BlockPlaces {
+  int64_t block;  // operands of a block
+  int pixel;      // operands from pixel to pixel: kLanes or 2 * kLanes
+  int64_t at(int b) const { return pixel == kLanes ? b * block : b / 2 * 2 * block + b % 2 * kLanes; }
+};
+
 // ---- 1x1 without padding: k is the channel
 
 // How a value is read: as it is, through a norm, or a gradient through BN's backward. prepare(block) gives a function of an offset.
@@ -86,15 +93,15 @@ struct PointSource {
     }
   }
   static constexpr bool kAtOnce = false;
-  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* to, int64_t dst_block) const {
-    for (int b = block0; b < block0 + count_blocks; ++b, to += dst_block) {
-      Operand* dst = to;
+  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* to, BlockPlaces places) const {
+    for (int b = block0; b < block0 + count_blocks; ++b) {
+      Operand* dst = to + places.at(b - block0);
       const auto value = read.prepare(b);
       const int64_t base = image * grid.image + b * grid.block;
       if (stride == 1) {
-        for (int p = first; p < first + count; ++p, dst += kLanes) store(dst, value(base + p * grid.pixel));
+        for (int p = first; p < first + count; ++p, dst += places.pixel) store(dst, value(base + p * grid.pixel));
       } else {
-        for (int p = first; p < first + count; ++p, dst += kLanes) {
+        for (int p = first; p < first + count; ++p, dst += places.pixel) {
           store(dst, value(base + (static_cast<int64_t>(p / out_cols) * cols + p % out_cols) * stride * grid.pixel));
         }
       }
@@ -113,15 +120,15 @@ struct WindowSource {
   void prefetch(int, int, int, int, int) const {}
   const Operand* direct(int, int) const { return nullptr; }
   static constexpr bool kAtOnce = false;
-  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* to, int64_t dst_block) const {
+  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* to, BlockPlaces places) const {
     const int blocks = blocks_in(p.c, kLanes);
-    for (int k = block0; k < block0 + count_blocks; ++k, to += dst_block) {
-      Operand* dst = to;
+    for (int k = block0; k < block0 + count_blocks; ++k) {
+      Operand* dst = to + places.at(k - block0);
       const int tap = k / blocks, b = k % blocks;
       const int dh = tap / p.kernel * p.dilation - p.padding, dw = tap % p.kernel * p.dilation - p.padding;
       const auto value = read.prepare(b);
       const int64_t base = (static_cast<int64_t>(image) * blocks + b) * p.h * p.w * kLanes;
-      for (int pixel = first; pixel < first + count; ++pixel, dst += kLanes) {
+      for (int pixel = first; pixel < first + count; ++pixel, dst += places.pixel) {
         const int h = pixel / p.ow * p.stride + dh, w = pixel % p.ow * p.stride + dw;
         const bool inside = h >= 0 && h < p.h && w >= 0 && w < p.w;
         store(dst, inside ? value(base + (static_cast<int64_t>(h) * p.w + w) * kLanes) : Vec{});
@@ -141,11 +148,11 @@ struct RowsSource {
   void prefetch(int, int, int, int, int) const {}
   const Operand* direct(int, int) const { return nullptr; }
   static constexpr bool kAtOnce = true;
-  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* dst, int64_t dst_block) const {
+  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* dst, BlockPlaces places) const {
     const int run = p.kernel * p.c;
     const float* rows = x + static_cast<int64_t>(image) * p.h * p.w * p.c;
     alignas(64) float window[kMostTaps + 2 * kLanes] = {};
-    for (int pixel = first; pixel < first + count; ++pixel, dst += kLanes) {
+    for (int pixel = first; pixel < first + count; ++pixel, dst += places.pixel) {
       const int h0 = pixel / p.ow * p.stride - p.padding, w0 = pixel % p.ow * p.stride - p.padding;
       const bool inside = w0 >= 0 && w0 + p.kernel <= p.w && p.dilation == 1;
       for (int kh = 0; kh < p.kernel; ++kh) {
@@ -162,7 +169,7 @@ struct RowsSource {
           }
         }
       }
-      for (int b = 0; b < count_blocks; ++b) store(dst + b * dst_block, load(window + (block0 + b) * kLanes));
+      for (int b = 0; b < count_blocks; ++b) store(dst + places.at(b), load(window + (block0 + b) * kLanes));
     }
   }
 };
@@ -176,14 +183,14 @@ struct TransposedSource {
 
   void prefetch(int, int, int, int, int) const {}
   const Operand* direct(int, int) const { return nullptr; }
-  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* to, int64_t dst_block) const {
+  void fill_blocks(int image, int first, int count, int block0, int count_blocks, Operand* to, BlockPlaces places) const {
     const int blocks = blocks_in(p.out, kLanes);
-    for (int k = block0; k < block0 + count_blocks; ++k, to += dst_block) {
-      Operand* dst = to;
+    for (int k = block0; k < block0 + count_blocks; ++k) {
+      Operand* dst = to + places.at(k - block0);
       const int tap = k / blocks;
       const int dh = p.padding - tap / p.kernel * p.dilation, dw = p.padding - tap % p.kernel * p.dilation;
       const Elem* plane = dy + (static_cast<int64_t>(image) * blocks + k % blocks) * p.oh * p.ow * kLanes;
-      for (int pixel = first; pixel < first + count; ++pixel, dst += kLanes) {
+      for (int pixel = first; pixel < first + count; ++pixel, dst += places.pixel) {
         const int h = pixel / p.w + dh, w = pixel % p.w + dw;
         const bool hit = h >= 0 && w >= 0 && h % p.stride == 0 && w % p.stride == 0 && h / p.stride < p.oh && w / p.stride < p.ow;
         store(dst, hit ? load(plane + (static_cast<int64_t>(h / p.stride) * p.ow + w / p.stride) * kLanes) : Vec{});

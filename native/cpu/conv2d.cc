@@ -75,7 +75,7 @@ PixelPlan forward_plan(const Conv2dProblem& p) {
 }
 
 size_t forward_packed(const Conv2dProblem& p) {
-  return sizeof(Operand) * static_cast<size_t>(packed_size(window_blocks(p) * kLanes, p.out));
+  return sizeof(Operand) * static_cast<size_t>(packed_size(product_blocks(window_blocks(p)) * kLanes, p.out));
 }
 
 // For statistics: [piece][mean, squared deviations][padded out].
@@ -173,7 +173,7 @@ void finish_statistics(const Conv2dProblem& p, const PixelPlan& plan, const Norm
 
 void pack_forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
   Operand* packed = reinterpret_cast<Operand*>(exec.packed);
-  const int k = window_blocks(p) * kLanes;
+  const int k = product_blocks(window_blocks(p)) * kLanes;
   if (pointwise(p) && !p.fusion.x_rows) return pack_columns(*exec.pool, a.weight, p.c, p.out, k, packed);
   const WeightIndex index(p);
   const int64_t row = static_cast<int64_t>(p.c) * taps(p);
@@ -200,7 +200,7 @@ PixelPlan backward_data_plan(const Conv2dProblem& p) {
 }
 
 size_t backward_data_packed(const Conv2dProblem& p) {
-  return sizeof(Operand) * static_cast<size_t>(packed_size(transposed_blocks(p) * kLanes, p.c));
+  return sizeof(Operand) * static_cast<size_t>(packed_size(product_blocks(transposed_blocks(p)) * kLanes, p.c));
 }
 size_t backward_data_workspace(const Conv2dProblem& p) {
   const size_t sums = p.fusion.close ? static_cast<size_t>(backward_data_plan(p).items()) * 2 * padded_channels(p.c, kLanes) : 0;
@@ -288,11 +288,11 @@ const Elem* fill_unreached(const Conv2dProblem& p, const Conv2dBackwardDataArgs&
 
 void pack_backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
   Operand* packed = reinterpret_cast<Operand*>(exec.packed);
-  const int k = transposed_blocks(p) * kLanes, padded_out = padded_channels(p.out, kLanes), all_taps = taps(p);
+  const int k = product_blocks(transposed_blocks(p)) * kLanes, padded_out = padded_channels(p.out, kLanes), all_taps = taps(p);
   if (pointwise(p)) return pack_rows(*exec.pool, a.weight, p.out, p.c, k, packed);
   pack_weights(*exec.pool, k, p.c, a.weight, packed, [&](int i, int c) {
     const int tap = i / padded_out, o = i % padded_out;
-    return o < p.out ? (static_cast<int64_t>(o) * p.c + c) * all_taps + tap : -1;
+    return tap < all_taps && o < p.out ? (static_cast<int64_t>(o) * p.c + c) * all_taps + tap : -1;
   });
 }
 
@@ -302,7 +302,7 @@ void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, cons
   const PixelPlan plan = backward_data_plan(p);
   const Elem* add = static_cast<const Elem*>(sums == nullptr ? a.add : a.close.add);
   if (pointwise(p) && p.stride > 1 && p.h * p.w > 1) add = fill_unreached(p, a, exec);
-  const bool past = past_cache(a.dx, static_cast<int64_t>(p.n) * p.h * p.w * padded_channels(p.c, kLanes)) && add != a.dx;
+  const bool past = past_cache(a.dx, static_cast<int64_t>(p.n) * p.h * p.w * padded_channels(p.c, kLanes), p.stride) && add != a.dx;
   const BackwardDataEpilogue epilogue{p, a, grid_of(p, p.h * p.w, p.c), add, sums, padded_channels(p.c, kLanes), past};
   if (pointwise(p)) {
     with_gradient(p, a.dy, a.dy_norm, [&](const auto& source) { gemm_pixels(exec, plan, p.c, packed, source, epilogue); });

@@ -15,18 +15,18 @@
 namespace sknet::cpu {
 namespace {
 
-#if defined(__AMX_BF16__)
-constexpr int kLeastPixels = kTileRows;  // that x must have
-#else
-constexpr int kLeastPixels = 1;
+#if !defined(__AMX_BF16__)
 constexpr int kReduceGroup = kDot;  // pixels that a product of gemm_reduce sums over
-constexpr int kPixelsDepth = 1;
+constexpr int kRunPixels = 1;
 #endif
 
 constexpr int kDepthBlocks = 256 / kLanes;  // blocks of k that accumulators run over
 constexpr int kPairLanes = 2 * kLanes;      // outputs a tile computes
 constexpr int kMaxPixels = 224;             // of a piece: x's copy stays in L2
-constexpr int64_t kPieceFloats = 160 * 1024;
+constexpr int64_t kPieceFloats = (kAmx ? 448 : 160) * 1024;
+
+// Blocks of k that x and the weights are padded to.
+constexpr int product_blocks(int blocks) { return kAmx ? ceil_div(blocks, 2) * 2 : blocks; }
 
 // ---- weights, packed: [pair of output blocks][k / kDot][kPairLanes][kDot], zeros beyond the last output
 
@@ -137,55 +137,17 @@ SKNET_INLINE void multiply_depth(const Operand* x, int64_t block_stride, int blo
   }
 }
 
-// One pair of output blocks for `count` pixels from x on: before(pixel, pixels), then finish(pixel, pixels, values of the first block
-// [pixels][kLanes], of the second) in order of the pixels. V: blocks computed.
-#if defined(__AMX_BF16__)
-template <int V, class Before, class Finish>
-SKNET_INLINE void multiply_run(int, const Operand* x, int64_t block_stride, int blocks, const Operand* w, int count, const Before& before,
-                               const Finish& finish) {
-  alignas(64) float values[2 * kRunPixels * kLanes];
-  for (int pixel = 0; pixel < count; pixel += kRunPixels) {
-    const int size = min_of(kRunPixels, count - pixel), second = size - kTileRows;
-    before(pixel, size);
-    // The last tile begins among pixels that were done already rather than end beyond the others.
-    const int last = max_of(0, count - kTileRows);
-    if (second > 0) {
-      const int at = min_of(pixel + kTileRows, last);
-      const float* from = values + (pixel + 2 * kTileRows - at) * kLanes;
-      multiply_pixels<2, V>(x + pixel * kLanes, x + at * kLanes, block_stride, blocks, w, values);
-      finish(pixel, kTileRows, values, values + kRunPixels * kLanes);
-      finish(pixel + kTileRows, second, from, from + kRunPixels * kLanes);
-    } else {
-      const int at = min_of(pixel, last);
-      const float* from = values + (pixel - at) * kLanes;
-      multiply_pixels<1, V>(x + at * kLanes, x + at * kLanes, block_stride, blocks, w, values);
-      finish(pixel, size, from, from + kTileRows * kLanes);
-    }
-  }
-}
-#else
-template <int V, class Before, class Finish>
-SKNET_INLINE void multiply_run(int tile, const Operand* x, int64_t block_stride, int blocks, const Operand* w, int count,
-                               const Before& before, const Finish& finish) {
-  alignas(64) float values[2 * kWidestTile * kLanes];
-  for (int pixel = 0; pixel < count;) {
-    const int size = tile_within(tile, count - pixel);
-    before(pixel, size);
-    with_tile(size, [&]<int T>() { multiply_depth<T, V>(x + pixel * kLanes, block_stride, blocks, w, values); });
-    finish(pixel, size, values, values + size * kLanes);
-    pixel += size;
-  }
-}
-#endif
-
 // ---- gemm_pixels
 
-// How pixels are cut into pieces, and a piece's outputs into parts where pieces alone are too few for the threads.
+// How pixels are cut into pieces, and a piece's outputs into parts where pieces alone are too few for the threads. AMX, whose products
+// want more pixels than a small image has, takes `together` images at a time.
 struct PixelPlan {
   int images, pixels, blocks;  // of k
   int tile, piece, pieces;     // pixels a tile and a piece; pieces an image
+  int together;
   int pairs, parts, part_pairs;
   int64_t items() const { return static_cast<int64_t>(images) * pieces; }
+  int64_t groups() const { return static_cast<int64_t>(ceil_div(images, together)) * pieces; }
 };
 
 inline PixelPlan plan_pixels(int images, int pixels, int blocks, int out) {
@@ -193,26 +155,28 @@ inline PixelPlan plan_pixels(int images, int pixels, int blocks, int out) {
   p.images = images;
   p.pixels = pixels;
   p.blocks = blocks;
-  p.tile = kAmx ? 2 * kLeastPixels : tile_for(pixels);
+  p.tile = kAmx ? kRunPixels : tile_for(pixels);
   const int most = max_of(p.tile, static_cast<int>(min_of<int64_t>(kMaxPixels, kPieceFloats / (static_cast<int64_t>(blocks) * kLanes))));
   p.piece = ceil_div(ceil_div(pixels, ceil_div(pixels, most)), p.tile) * p.tile;
   p.pieces = ceil_div(pixels, p.piece);
+  p.together = kAmx && p.pieces == 1 ? min_of(images, max_of(1, most / pixels)) : 1;
   p.pairs = pairs_of(out);
-  const int wanted = static_cast<int>(min_of<int64_t>(p.pairs, ceil_div<int64_t>(kMinItems, p.items())));
+  const int wanted = static_cast<int>(min_of<int64_t>(p.pairs, ceil_div<int64_t>(kMinItems, p.groups())));
   p.part_pairs = ceil_div(p.pairs, wanted);
   p.parts = ceil_div(p.pairs, p.part_pairs);
   return p;
 }
 
 inline size_t pixels_scratch(const PixelPlan& p) {
-  return sizeof(Operand) * (static_cast<size_t>(p.blocks) * static_cast<size_t>(p.piece) + kLeastPixels) * kLanes;
+  return sizeof(Operand) * static_cast<size_t>(product_blocks(p.blocks)) * static_cast<size_t>(p.piece * p.together) * kLanes;
 }
 
 // source.direct(image, pixel): x's first block at that pixel, blocks source.block_stride elements apart; null:
-// source.fill_blocks(image, pixel, count, first block, blocks, dst, stride) writes [blocks][count][kLanes], blocks `stride` elements apart.
+// source.fill_blocks(image, pixel, count, first block, blocks, dst, places) writes blocks of [count][kLanes] to their places.
 // source.prefetch(image, pixel, count, first block, last block) asks for memory.
 // epilogue.begin(item, image, block) -> state; state.prefetch(pixel, count) asks for what state.tile will read; state.tile(pixel, count,
 // values) gets each tile's [count][kLanes] in order of the pixels; state.end() closes the piece. out: channels of y.
+#if !defined(__AMX_BF16__)
 template <class Source, class Epilogue>
 inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const Operand* packed, const Source& source,
                         const Epilogue& epilogue) {
@@ -222,10 +186,10 @@ inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const Ope
     const int count = min_of(p.piece, p.pixels - first);
     const Operand* x = source.direct(image, first);
     int64_t block_stride = source.block_stride;
-    if (x == nullptr || count < kLeastPixels) {
+    if (x == nullptr) {
       Operand* copy = reinterpret_cast<Operand*>(exec.scratch + thread * exec.scratch_stride);
       block_stride = static_cast<int64_t>(count) * kLanes;
-      source.fill_blocks(image, first, count, 0, p.blocks, copy, block_stride);
+      source.fill_blocks(image, first, count, 0, p.blocks, copy, BlockPlaces{block_stride, kLanes});
       x = copy;
     }
     const int pair0 = static_cast<int>(item % p.parts) * p.part_pairs, pair1 = min_of(p.pairs, pair0 + p.part_pairs);
@@ -234,7 +198,7 @@ inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const Ope
     const bool ahead = next != piece && next < p.items();
     const int next_image = static_cast<int>(next / p.pieces), next_first = static_cast<int>(next % p.pieces) * p.piece;
     const int next_count = min_of(p.piece, p.pixels - next_first);
-    const TileShapes shapes(kPixelsDepth, 2);
+    alignas(64) float tile[2 * kWidestTile * kLanes];
     for (int pair = pair0; pair < pair1; ++pair) {
       if (ahead) {
         source.prefetch(next_image, next_first, next_count, p.blocks * (pair - pair0) / (pair1 - pair0),
@@ -244,24 +208,27 @@ inline void gemm_pixels(const Exec& exec, const PixelPlan& p, int out, const Ope
       const bool both = pair * kPairLanes + kLanes < out;
       auto low = epilogue.begin(piece, image, 2 * pair);
       auto high = epilogue.begin(piece, image, both ? 2 * pair + 1 : 2 * pair);
-      const auto before = [&](int pixel, int size) {
+      for (int pixel = 0; pixel < count;) {
+        const int size = tile_within(p.tile, count - pixel);
         low.prefetch(first + pixel, size);
         if (both) high.prefetch(first + pixel, size);
-      };
-      const auto finish = [&](int pixel, int size, const float* low_values, const float* high_values) {
-        low.tile(first + pixel, size, low_values);
-        if (both) high.tile(first + pixel, size, high_values);
-      };
-      if (both) {
-        multiply_run<2>(p.tile, x, block_stride, p.blocks, w, count, before, finish);
-      } else {
-        multiply_run<1>(p.tile, x, block_stride, p.blocks, w, count, before, finish);
+        with_tile(size, [&]<int T>() {
+          if (both) {
+            multiply_depth<T, 2>(x + pixel * kLanes, block_stride, p.blocks, w, tile);
+          } else {
+            multiply_depth<T, 1>(x + pixel * kLanes, block_stride, p.blocks, w, tile);
+          }
+        });
+        low.tile(first + pixel, size, tile);
+        if (both) high.tile(first + pixel, size, tile + size * kLanes);
+        pixel += size;
       }
       low.end();
       if (both) high.end();
     }
   });
 }
+#endif
 
 // ---- gemm_reduce
 
@@ -270,12 +237,13 @@ constexpr int kReduceRows = 8;  // of a block of k at once
 #else
 constexpr int kReduceRows = 4;
 #endif
-constexpr int kPartPairs = 64 / kLanes * kDot;  // pairs of output blocks whose dy is held together
+constexpr int kPartPairs = kAmx ? 32 : 64 / kLanes * kDot;  // pairs of output blocks whose dy is held together
 
 // A piece is a run of an image's pixels, or `together` whole images where those are small.
 struct ReducePlan {
   int images, pixels, blocks, together, piece, pieces;  // pixels of a piece, pieces of an image (or group of images)
   int pairs, parts, part_pairs, chunks, chunk_pieces;
+  bool whole = false;  // all operands are brought into form first, and nothing is summed in chunks (gemm_tiles.h)
 
   int all_pieces() const { return ceil_div(images, together) * pieces; }
   int piece_pixels(int index) const {
@@ -289,6 +257,22 @@ struct ReducePlan {
     for (int i = 0; i < piece_pixels(index) / pixels; ++i) f(index * together + i, 0, pixels, i * pixels);
   }
 };
+
+// Of the chunks' gradients, and of all operands of a whole one: x's and dy's pieces.
+inline int64_t partial_bytes(const ReducePlan& p) {
+  return static_cast<int64_t>(sizeof(float)) * p.chunks * p.pairs * kPairLanes * p.blocks * kLanes;
+}
+inline int64_t piece_operands(const ReducePlan& p) { return static_cast<int64_t>(ceil_div(p.piece, kReduceGroup)) * kReduceGroup * kLanes; }
+inline int64_t whole_bytes(const ReducePlan& p) {
+  return static_cast<int64_t>(sizeof(Operand)) * p.all_pieces() * piece_operands(p) * (p.blocks + 2 * p.pairs);
+}
+
+// Where the operands are less than the chunks' gradients, which are written and read again.
+inline void choose_whole(ReducePlan& p) {
+  if (whole_bytes(p) >= partial_bytes(p)) return;
+  p.whole = true;
+  p.chunks = 1;
+}
 
 inline ReducePlan plan_reduce(int images, int pixels, int blocks, int out) {
   ReducePlan p{};
@@ -305,34 +289,35 @@ inline ReducePlan plan_reduce(int images, int pixels, int blocks, int out) {
   const int all = p.all_pieces();
   p.chunk_pieces = ceil_div(all, min_of(all, ceil_div(kMinItems, p.parts)));
   p.chunks = ceil_div(all, p.chunk_pieces);
+  if (kAmx) choose_whole(p);
   return p;
 }
 
-inline size_t reduce_workspace(const ReducePlan& p) {
-  return sizeof(float) * static_cast<size_t>(p.chunks) * static_cast<size_t>(p.pairs) * kPairLanes * static_cast<size_t>(p.blocks) * kLanes;
-}
+inline size_t reduce_workspace(const ReducePlan& p) { return static_cast<size_t>(partial_bytes(p) + (p.whole ? whole_bytes(p) : 0)); }
 inline size_t reduce_scratch(const ReducePlan& p) {
+  if (p.whole) return 0;
   return sizeof(Operand) * static_cast<size_t>(p.piece + kReduceGroup) * kLanes * static_cast<size_t>(p.blocks + 2 * p.part_pairs);
 }
 
+#if !defined(__AMX_BF16__)
 // What gemm_reduce runs over: blocks [first, first + blocks) of a piece of a source, in `copy` where it must be copied or laced. copy has
-// room for the piece's pixels + kReduceGroup a block, zeros behind the last one. x: the left operand, which AMX wants transposed.
+// room for the piece's pixels + kReduceGroup a block.
 struct ReduceOperand {
   const Operand* data;
   int64_t block_stride;
 };
 
-template <bool X, class Source>
+template <class Source>
 inline ReduceOperand reduce_operand(const Source& source, const ReducePlan& p, int piece, int first, int blocks, Operand* copy) {
   const int count = p.piece_pixels(piece);
   const Operand* direct = nullptr;
   if (p.together == 1) p.for_images(piece, [&](int image, int pixel, int, int) { direct = source.direct(image, pixel); });
   if (kDot == 1 && direct != nullptr) return {direct + first * source.block_stride, source.block_stride};
-  [[maybe_unused]] const int groups = ceil_div(count, kReduceGroup), laced = ceil_div(count, kDot) * kDot;
-  const int64_t stride = static_cast<int64_t>(groups) * kReduceGroup * kLanes;
+  const int64_t stride = static_cast<int64_t>(ceil_div(count, kDot)) * kDot * kLanes;
   const auto fill = [&](int block, int several) {
     p.for_images(piece, [&](int image, int pixel, int pixels, int at) {
-      source.fill_blocks(image, pixel, pixels, first + block, several, copy + block * stride + static_cast<int64_t>(at) * kLanes, stride);
+      source.fill_blocks(image, pixel, pixels, first + block, several, copy + block * stride + static_cast<int64_t>(at) * kLanes,
+                         BlockPlaces{stride, kLanes});
     });
   };
   if (direct == nullptr && (kDot == 1 || Source::kAtOnce)) fill(0, blocks);
@@ -340,10 +325,6 @@ inline ReduceOperand reduce_operand(const Source& source, const ReducePlan& p, i
   for (int b = 0; b < blocks; ++b) {
     if (direct == nullptr && !Source::kAtOnce) fill(b, 1);
     lace_pixels(direct == nullptr ? copy + b * stride : direct + (first + b) * source.block_stride, count, copy + b * stride);
-    for (int64_t at = laced * kLanes; at < stride; at += kLanes) store(copy + b * stride + at, Vec{});
-#if defined(__AMX_BF16__)
-    if (X) transpose_pixels(copy + b * stride, groups);
-#endif
   }
 #endif
   return {copy, stride};
@@ -376,21 +357,6 @@ SKNET_INLINE void reduce_tile(const Operand* x, const Operand* dy, int64_t dy_st
   }
 }
 
-// XB blocks of x's, every one of their lanes.
-#if defined(__AMX_BF16__)
-constexpr int kReduceBlocks = 2;
-template <int XB, int V>
-SKNET_INLINE void reduce_blocks(const Operand* x, int64_t x_stride, const Operand* dy, int64_t dy_stride, int groups, float* dw, bool add) {
-  reduce_pixels<XB, V>(x, x_stride, dy, dy_stride, groups, dw, add);
-}
-#else
-constexpr int kReduceBlocks = 1;
-template <int XB, int V>
-SKNET_INLINE void reduce_blocks(const Operand* x, int64_t, const Operand* dy, int64_t dy_stride, int groups, float* dw, bool add) {
-  for (int r = 0; r < kLanes; r += kReduceRows) reduce_tile<V>(x + r * kDot, dy, dy_stride, groups, dw + r * kPairLanes, add);
-}
-#endif
-
 // partial: reduce_workspace() bytes, filled with `chunks` weight gradients [pair of output blocks][k][kPairLanes] whose sum in chunk order
 // is dw. Sources as in gemm_pixels, kAtOnce where it is cheaper to fill all blocks in one call.
 template <class Source, class Gradient>
@@ -404,17 +370,16 @@ inline void gemm_reduce(const Exec& exec, const ReducePlan& p, int out, float* p
     const int part_blocks = min_of(ceil_div(out, kLanes), 2 * pair1) - first_block;
     float* dw = partial + static_cast<int64_t>(chunk) * p.pairs * pair_floats;
     const int begin = chunk * p.chunk_pieces, end = min_of(p.all_pieces(), begin + p.chunk_pieces);
-    const TileShapes shapes(kReduceGroup / kDot, 2);
     for (int piece = begin; piece < end; ++piece) {
       const int groups = ceil_div(p.piece_pixels(piece), kReduceGroup);
-      const ReduceOperand dy = reduce_operand<false>(gradient, p, piece, first_block, part_blocks, dy_copy);
-      const ReduceOperand x = reduce_operand<true>(source, p, piece, 0, p.blocks, x_copy);
-      for (int b = 0; b < p.blocks; b += kReduceBlocks) {
-        const int ahead = min_of(p.blocks, b + kReduceBlocks);
+      const ReduceOperand dy = reduce_operand(gradient, p, piece, first_block, part_blocks, dy_copy);
+      const ReduceOperand x = reduce_operand(source, p, piece, 0, p.blocks, x_copy);
+      for (int b = 0; b < p.blocks; ++b) {
         if (piece + 1 < end) {
           p.for_images(piece + 1, [&](int image, int pixel, int pixels, int) {
-            source.prefetch(image, pixel, pixels, b, ahead);
-            gradient.prefetch(image, pixel, pixels, first_block + part_blocks * b / p.blocks, first_block + part_blocks * ahead / p.blocks);
+            source.prefetch(image, pixel, pixels, b, b + 1);
+            gradient.prefetch(image, pixel, pixels, first_block + part_blocks * b / p.blocks,
+                              first_block + part_blocks * (b + 1) / p.blocks);
           });
         }
         for (int pair = pair0; pair < pair1; ++pair) {
@@ -422,19 +387,21 @@ inline void gemm_reduce(const Exec& exec, const ReducePlan& p, int out, float* p
           const Operand* d = dy.data + 2 * (pair - pair0) * dy.block_stride;
           const Operand* xb = x.data + b * x.block_stride;
           const bool both = pair * kPairLanes + kLanes < out;
-          const auto reduce = [&]<int XB, int V>() {
-            reduce_blocks<XB, V>(xb, x.block_stride, d, dy.block_stride, groups, tile, piece > begin);
-          };
-          if (kReduceBlocks > 1 && ahead - b > 1) {
-            both ? reduce.template operator()<kReduceBlocks, 2>() : reduce.template operator()<kReduceBlocks, 1>();
-          } else {
-            both ? reduce.template operator()<1, 2>() : reduce.template operator()<1, 1>();
+          for (int r = 0; r < kLanes; r += kReduceRows) {
+            if (both) {
+              reduce_tile<2>(xb + r * kDot, d, dy.block_stride, groups, tile + r * kPairLanes, piece > begin);
+            } else {
+              reduce_tile<1>(xb + r * kDot, d, dy.block_stride, groups, tile + r * kPairLanes, piece > begin);
+            }
           }
         }
       }
     }
   });
 }
+#endif
 
 }  // namespace
 }  // namespace sknet::cpu
+
+#include "cpu/gemm_tiles.h"

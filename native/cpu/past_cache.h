@@ -11,8 +11,10 @@ namespace sknet::cpu {
 namespace {
 
 constexpr int64_t kPastCache = 8 << 20;  // bytes
-inline bool past_cache(const void* memory, int64_t elems) {
-  return elems * static_cast<int64_t>(sizeof(Elem)) >= kPastCache && reinterpret_cast<uintptr_t>(memory) % 64 == 0;
+// stride: pixels between one write and the next. A part of a line would be read and written back at once.
+inline bool past_cache(const void* memory, int64_t elems, int stride = 1) {
+  const bool whole_lines = stride == 1 || kLanes * sizeof(Elem) % 64 == 0;
+  return whole_lines && elems * static_cast<int64_t>(sizeof(Elem)) >= kPastCache && reinterpret_cast<uintptr_t>(memory) % 64 == 0;
 }
 
 SKNET_INLINE void store_past_cache(Elem* p, Vec v) {

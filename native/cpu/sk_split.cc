@@ -256,7 +256,7 @@ void planes_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, cons
   float* workspace = reinterpret_cast<float*>(exec.workspace);
   const DuCoefficients coefficients = du_coefficients_at(p, workspace);
   float* gradients = workspace + memory.coefficients;
-  const bool past = past_cache(a.dx, s.conv.n * s.blocks * s.input_pixels());
+  const bool past = past_cache(a.dx, s.conv.n * s.blocks * s.input_pixels(), s.conv.stride);
   const bool closes = a.dx != nullptr && a.close.u != nullptr;
   double* sums = reinterpret_cast<double*>(gradients + memory.gradients);
   const int chunks = memory.chunks;
