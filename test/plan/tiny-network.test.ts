@@ -45,10 +45,12 @@ describe('plan', () => {
       settings: { ...plainSettings, emaDecay: 0.9 },
     }
     const drawn = drawTraining(c, 3)
-    for (const isa of supportedIsas()) {
-      const hashes = []
-      for (const threads of [1, 2, 4]) hashes.push(hashOf(await trainNative(c, drawn, { isa, threads })))
-      expect(new Set(hashes).size, isa).to.equal(1)
+    for (const precision of ['fp32', 'bf16'] as const) {
+      for (const isa of supportedIsas(precision)) {
+        const hashes = []
+        for (const threads of [1, 2, 4]) hashes.push(hashOf(await trainNative(c, drawn, { isa, threads, precision })))
+        expect(new Set(hashes).size, `${isa}, ${precision}`).to.equal(1)
+      }
     }
   })
 

@@ -35,7 +35,9 @@ describe('views', () => {
     expect(effects![3]).to.deep.include({ count: 2, magnitude: 9, fill: [124, 116, 104] })
     expect(trainingView(photos, resolveOptions([])).effects).to.deep.equal([])
     const none = resolveOptions([checkOptions({ data: { augment: 'none', randAugment: [2, 9] } })])
-    expect(() => trainingView(photos, none)).to.throw().with.property('option', 'data.augment')
+    expect(() => trainingView(photos, none))
+      .to.throw()
+      .with.property('option', 'data.augment')
   })
 
   it('without augmentation are one and the same', () => {
