@@ -47,10 +47,14 @@ export function trainTransform(dataset: Dataset, options: TrainTransformOptions 
   if (augment === 'cifar') {
     const pad = Math.round(size / 8)
     checkPadCrop(dataset, size, pad)
-    return { ...base, geometry: 'pad_crop', pad, flip: 0.5, effects: more }
+    return { ...base, geometry: 'pad_crop', pad, flip: 0.5, ...withEffects(more) }
   }
   const cropped = { ...base, geometry: 'random_resized_crop' as const, area: [augment === 'light' ? 0.2 : 0.08, 1] as Range, flip: 0.5 }
-  return { ...cropped, effects: [...(augment === 'senet' ? senetEffects(dataset) : []), ...more] }
+  return { ...cropped, ...withEffects([...(augment === 'senet' ? senetEffects(dataset) : []), ...more]) }
+}
+
+function withEffects(effects: Effect[]): { effects?: Effect[] } {
+  return effects.length === 0 ? {} : { effects }
 }
 
 /** What the options ask for beside the preset. */
