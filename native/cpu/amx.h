@@ -12,10 +12,10 @@ constexpr bool kAmx = true;
 constexpr int kTileRows = 16;
 constexpr int kTileBytes = 64;  // of a row, at most
 
-// Tiles 0 to 3 are sums [kTileRows][kLanes] of float32; of the others the first `left` are left operands [kTileRows][2 depth] of bfloat16,
-// the rest right operands [depth][kLanes][2]: a product sums over 2 depth numbers.
+// Tiles 0 to 3 are sums [rows][kLanes] of float32; of the others the first `left` are left operands [rows][2 depth] of bfloat16, the rest
+// right operands [depth][kLanes][2]: a product sums over 2 depth numbers, and takes longer the more rows there are.
 struct TileShapes {
-  TileShapes(int depth, int left) {
+  TileShapes(int depth, int left, int rows = kTileRows) {
     struct [[gnu::packed]] {
       uint8_t palette = 1, start_row = 0, reserved[14] = {};
       uint16_t row_bytes[16] = {};
@@ -24,7 +24,7 @@ struct TileShapes {
     for (int t = 0; t < 8; ++t) {
       const bool is_left = t >= 4 && t < 4 + left;
       config.row_bytes[t] = static_cast<uint16_t>(is_left ? 4 * depth : kTileBytes);
-      config.rows[t] = static_cast<uint8_t>(t < 4 || is_left ? kTileRows : depth);
+      config.rows[t] = static_cast<uint8_t>(t < 4 || is_left ? rows : depth);
     }
     asm volatile("ldtilecfg %0" ::"m"(config));
   }
@@ -55,7 +55,7 @@ SKNET_INLINE void multiply_tiles() {
 #else
 constexpr bool kAmx = false;
 struct TileShapes {
-  TileShapes(int, int) {}
+  TileShapes(int, int, int = 0) {}
 };
 #endif
 

@@ -50,7 +50,7 @@ void fill_unit(const void* memory, const Shape& s, const PlaneShape& plane, int 
 // ---------------------------------------------------------------------------------------------------- forward
 
 size_t forward_scratch(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(Shape(p).gb * input_plane(p, p.padding).floats() + kPlaneSlack);
+  return sizeof(float) * static_cast<size_t>(Shape(p).gb * input_plane(p, p.padding).floats());
 }
 
 void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
@@ -83,7 +83,7 @@ void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exe
 // ---------------------------------------------------------------------------------------------------- backward_data
 
 size_t backward_data_scratch(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(Shape(p).gb * gradient_plane(p).floats() + kPlaneSlack);
+  return sizeof(float) * static_cast<size_t>(Shape(p).gb * gradient_plane(p).floats());
 }
 
 void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
@@ -131,7 +131,7 @@ size_t backward_weight_scratch(const Conv2dProblem& p) {
   const int copies = images_together(s.width) > 1 ? 3 : 1;  // two images and the laced planes
   int64_t floats = copies * s.gb * (input_plane(p, p.padding).floats() + gradient_plane(p).floats());
 #if defined(__AMX_BF16__)
-  const GradientRows rows(input_plane(p, p.padding), p);
+  const GradientRows rows(input_plane(p, p.padding), p, 1);
   if (tiled(s.width)) floats += s.gb * rows.x_floats() + rows.dy_floats() + rows.flat_floats();
 #endif
   return sizeof(float) * static_cast<size_t>(floats);
@@ -143,13 +143,15 @@ template <class Gradient>
 void add_tiled(const Conv2dProblem& p, const Shape& s, const float* x_planes, const float* dy_planes, float* rows_memory,
                const Gradient& gradient) {
   const PlaneShape x = input_plane(p, p.padding), dy = gradient_plane(p);
-  const GradientRows rows(x, p);
+  const GradientRows rows(x, p, 1);
   float *dy_rows = rows_memory + s.gb * rows.x_floats(), *flat = dy_rows + rows.dy_floats();
   for (int part = 0; part < s.gb; ++part) {
-    rows_of_plane(rows, operands(x_planes + part * x.floats()), operands(flat), operands(rows_memory + part * rows.x_floats()));
+    const Operand* plane = operands(x_planes + part * x.floats());
+    rows_of_planes(rows, &plane, operands(flat), operands(rows_memory + part * rows.x_floats()));
   }
   for (int b = 0; b < s.gb; ++b) {
-    lace_gradient(rows, operands(dy_planes + b * dy.floats()) + dy.origin(), dy.row(), operands(dy_rows));
+    const Operand* plane = operands(dy_planes + b * dy.floats()) + dy.origin();
+    lace_gradient(rows, &plane, dy.row(), operands(dy_rows));
     for (int part = 0; part < s.gb; ++part) {
       gradient_rows(rows, p, 0, operands(rows_memory + part * rows.x_floats()), operands(dy_rows), gradient(b) + part * s.part);
     }

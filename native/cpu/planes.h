@@ -37,8 +37,6 @@ constexpr int group_blocks(int width) { return width > kLanes ? width / kLanes :
 constexpr bool tiled(int width) { return kAmx && width >= 4; }
 // Channels of a block that a lane's sum runs over: `width` when it fits the vector and nothing is tiled, else the whole block.
 constexpr int block_width(int width) { return tiled(width) ? kLanes : min_of(width, kLanes); }
-// Behind the last plane, as tiles are read whole (floats).
-constexpr int64_t kPlaneSlack = kAmx ? 64 * kLanes : 0;
 
 // Planes and packed weights are placed as if they were of floats; operands half as large fill the first half of each one's place.
 inline Operand* operands(float* place) { return reinterpret_cast<Operand*>(place); }

@@ -1,6 +1,7 @@
 // Weight gradients of planes.h on AMX. x's and dy's pixels are each put in one row with the same distance from image row to image row, so
 // that a tap is a shift: gradient[tap][j][lane] += sum over q of x[j][q + shift(tap)] dy[q][lane]. Between the rows dy is zero. A stride
-// takes x apart by phase (row and column modulo the stride), whose planes have the output's spacing.
+// takes x apart by phase (row and column modulo the stride), whose planes have the output's spacing. Two small images may follow each
+// other.
 #pragma once
 
 #include "cpu/planes.h"
@@ -15,18 +16,21 @@ struct GradientRows {
   PlaneShape x;
   int stride, phase_rows, pitch;  // of a phase's plane
   int outputs, out_cols;          // rows and columns of dy
+  int images, image;              // and pixels from image to image
   int groups;                     // of dy's pixels
   int64_t length;                 // pixels of a channel's row, zeros beyond the plane
 
-  GradientRows(const PlaneShape& x, const Conv2dProblem& p)
+  GradientRows(const PlaneShape& x, const Conv2dProblem& p, int images)
       : x(x),
         stride(p.stride),
         phase_rows(ceil_div(x.rows, p.stride)),
         pitch(ceil_div(x.cols, p.stride)),
         outputs(p.oh),
         out_cols(p.ow),
-        groups(ceil_div((p.oh - 1) * pitch + p.ow, kReduceGroup)),
-        length((static_cast<int64_t>(ceil_div(phase_rows * pitch, kReduceGroup)) + 1) * kReduceGroup) {}
+        images(images),
+        image(phase_rows * pitch),
+        groups(ceil_div((images - 1) * image + (p.oh - 1) * pitch + p.ow, kReduceGroup)),
+        length((static_cast<int64_t>(ceil_div(images * image, kReduceGroup)) + 1) * kReduceGroup) {}
 
   // Floats that x's rows and dy's take, and what x's are made from.
   int64_t x_floats() const { return static_cast<int64_t>(stride) * stride * length * kLanes / 2; }
@@ -34,17 +38,23 @@ struct GradientRows {
   int64_t flat_floats() const { return length * kLanes / 2; }
 };
 
-// x's rows [phase][kLanes][length] from a plane.
-inline void rows_of_plane(const GradientRows& r, const Operand* plane, Operand* flat, Operand* to) {
+// Images whose planes are put in one row: two where one alone takes only a few products.
+inline int images_in_rows(const PlaneShape& x, const Conv2dProblem& p) { return GradientRows(x, p, 1).groups <= 4 ? 2 : 1; }
+
+// x's rows [phase][kLanes][length] from a plane an image.
+inline void rows_of_planes(const GradientRows& r, const Operand* const* planes, Operand* flat, Operand* to) {
   for (int phase = 0; phase < r.stride * r.stride; ++phase, to += kLanes * r.length) {
     int64_t at = 0;
-    for (int row = phase / r.stride; row < r.phase_rows * r.stride; row += r.stride) {
-      for (int col = phase % r.stride; col < r.pitch * r.stride; col += r.stride, at += kLanes) {
-        const bool inside = row < r.x.rows && col < r.x.cols;
-        if (inside) {
-          copy_block(flat + at, plane + row * r.x.row() + static_cast<int64_t>(col) * kLanes);
-        } else {
-          store(flat + at, Vec{});
+    for (int i = 0; i < r.images; ++i) {
+      const Operand* plane = planes[i];
+      for (int row = phase / r.stride; row < r.phase_rows * r.stride; row += r.stride) {
+        for (int col = phase % r.stride; col < r.pitch * r.stride; col += r.stride, at += kLanes) {
+          const bool inside = row < r.x.rows && col < r.x.cols;
+          if (inside) {
+            copy_block(flat + at, plane + row * r.x.row() + static_cast<int64_t>(col) * kLanes);
+          } else {
+            store(flat + at, Vec{});
+          }
         }
       }
     }
@@ -54,16 +64,19 @@ inline void rows_of_plane(const GradientRows& r, const Operand* plane, Operand* 
   }
 }
 
-// dy laced, from its first pixel in a plane whose rows are dy_row operands apart.
-inline void lace_gradient(const GradientRows& r, const Operand* dy, int64_t dy_row, Operand* to) {
-  const int64_t all = static_cast<int64_t>(r.groups) * kReduceGroup * kLanes, gap = static_cast<int64_t>(r.pitch - r.out_cols) * kLanes;
+// dy laced, from its first pixel in a plane an image whose rows are dy_row operands apart.
+inline void lace_gradient(const GradientRows& r, const Operand* const* images, int64_t dy_row, Operand* to) {
+  const int64_t all = static_cast<int64_t>(r.groups) * kReduceGroup * kLanes, row_operands = static_cast<int64_t>(r.out_cols) * kLanes;
   int64_t at = 0;
-  for (int row = 0; row < r.outputs; ++row, dy += dy_row) {
-    for (int64_t col = 0; col < static_cast<int64_t>(r.out_cols) * kLanes; col += kLanes) copy_block(to + at + col, dy + col);
-    at += static_cast<int64_t>(r.out_cols) * kLanes;
-    const int64_t zeros = row + 1 < r.outputs ? gap : all - at;
-    zero_pixels(to + at, zeros);
-    at += zeros;
+  for (int i = 0; i < r.images; ++i) {
+    const Operand* dy = images[i];
+    for (int row = 0; row < r.outputs; ++row, dy += dy_row) {
+      for (int64_t col = 0; col < row_operands; col += kLanes) copy_block(to + at + col, dy + col);
+      const bool last = row + 1 == r.outputs, very_last = last && i + 1 == r.images;
+      const int64_t next = last ? static_cast<int64_t>(i + 1) * r.image * kLanes : at + static_cast<int64_t>(r.pitch) * kLanes;
+      zero_pixels(to + at + row_operands, (very_last ? all : next) - at - row_operands);
+      at = next;
+    }
   }
   lace_pixels(to, r.groups * kReduceGroup, to);
 }

@@ -1,5 +1,5 @@
-// The inner product of planes.h on AMX: up to four tiles of 16 output pixels of a row, all taps of all planes added to them. A tap's
-// operands are 16 pixels' blocks as they lie in the plane.
+// The inner product of planes.h on AMX: up to four tiles of at most 16 output pixels of a row, all taps of all planes added to them. A
+// tap's operands are those pixels' blocks as they lie in the plane.
 #pragma once
 
 #include "cpu/planes.h"
@@ -58,17 +58,16 @@ template <int N>
   if constexpr (N > 3) store_tile<3>(values + 3 * kTile, kRow);
 }
 
-// As convolve_rows() of planes_taps.h. Of rows shorter than a tile what lies beyond is read and dropped; the last tile of longer ones
-// begins among pixels that were done.
+// As convolve_rows() of planes_taps.h. A row is cut into tiles of one size, of which the last may begin among pixels that were done.
 template <class Finish>
 inline void convolve_row_tiles(int64_t step, const TapGrid* grids, int count, int rows, int cols, const Finish& finish) {
   alignas(64) float values[kTilesTogether * kTileRows * kLanes];
-  const TileShapes shapes(kTapDepth, 3);
-  const int across = ceil_div(cols, kTileRows), tiles = rows * across, last = max_of(0, cols - kTileRows);
+  const int across = ceil_div(cols, kTileRows), size = ceil_div(cols, across), tiles = rows * across;
+  const TileShapes shapes(kTapDepth, 3, size);
   for (int first = 0; first < tiles; first += kTilesTogether) {
     const int some = min_of(kTilesTogether, tiles - first);
     TilePlace places[kTilesTogether];
-    for (int i = 0; i < some; ++i) places[i] = {(first + i) / across, min_of((first + i) % across * kTileRows, last)};
+    for (int i = 0; i < some; ++i) places[i] = {(first + i) / across, min_of((first + i) % across * size, cols - size)};
     switch (some) {
       case 4:
         convolve_tiles<4>(grids, count, places, step, values);
@@ -83,8 +82,8 @@ inline void convolve_row_tiles(int64_t step, const TapGrid* grids, int count, in
         convolve_tiles<1>(grids, count, places, step, values);
     }
     for (int i = 0; i < some; ++i) {
-      const int col = (first + i) % across * kTileRows, done = col - places[i].col;
-      finish(places[i].row, col, min_of(kTileRows, cols - col), static_cast<const float*>(values) + (i * kTileRows + done) * kLanes);
+      const int col = (first + i) % across * size, done = col - places[i].col;
+      finish(places[i].row, col, size - done, static_cast<const float*>(values) + (i * kTileRows + done) * kLanes);
     }
   }
 }

@@ -38,7 +38,7 @@ size_t planes_forward_workspace(const SkSplitProblem& p) {
 }
 size_t planes_forward_scratch(const SkSplitProblem& p) {
   const Split s(p);
-  return sizeof(float) * static_cast<size_t>(s.gb * s.x.floats() + kPlaneSlack);
+  return sizeof(float) * static_cast<size_t>(s.gb * s.x.floats());
 }
 
 void pack_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec) { pack_branches(p, a.weight, false, exec); }
@@ -128,6 +128,9 @@ struct BackwardPlanes {
   float *du[kDot][kMaxBranches], *du_laced[kMaxBranches] = {}, *flat = nullptr;
 
   BackwardPlanes(const SkSplitProblem& p, const Split& s, float* memory) : together(images_together(s.width)) {
+#if defined(__AMX_BF16__)
+    if (tiled(s.width)) together = images_in_rows(s.x, s.conv);
+#endif
     const auto take = [&](int64_t plane) {
       float* at = memory == nullptr ? nullptr : memory + floats;
       floats += s.gb * plane;
@@ -139,11 +142,11 @@ struct BackwardPlanes {
     }
 #if defined(__AMX_BF16__)
     if (tiled(s.width)) {
-      const GradientRows rows(s.x, s.conv);
+      const GradientRows rows(s.x, s.conv, together);
       x_laced = take(rows.x_floats());
       for (int m = 0; m < p.branches; ++m) du_laced[m] = take(rows.dy_floats());
       flat = take(rows.flat_floats());
-      floats += kPlaneSlack;
+      return;
     }
 #endif
     if (together == 1) return;
@@ -166,18 +169,20 @@ void pack_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const 
 #if defined(__AMX_BF16__)
 // unit_dweight() of tiled blocks.
 template <class Gradient>
-void unit_dweight_tiled(const SkSplitProblem& p, const Split& s, const BackwardPlanes& planes, const Gradient& gradient) {
-  const GradientRows rows(s.x, s.conv);
+void unit_dweight_tiled(const SkSplitProblem& p, const Split& s, const BackwardPlanes& planes, int images, const Gradient& gradient) {
+  const GradientRows rows(s.x, s.conv, images);
+  const Operand* from[kDot];
   for (int part = 0; part < s.gb; ++part) {
-    rows_of_plane(rows, operands(planes.x[0] + part * s.x.floats()), operands(planes.flat),
-                  operands(planes.x_laced + part * rows.x_floats()));
+    for (int i = 0; i < images; ++i) from[i] = operands(planes.x[i] + part * s.x.floats());
+    rows_of_planes(rows, from, operands(planes.flat), operands(planes.x_laced + part * rows.x_floats()));
   }
   for (int m = 0; m < p.branches; ++m) {
     const Conv2dProblem& conv = p.conv[m];
     const PlaneShape shape = gradient_plane(conv);
     for (int block = 0; block < s.gb; ++block) {
       Operand* du = operands(planes.du_laced[m] + block * rows.dy_floats());
-      lace_gradient(rows, operands(planes.du[0][m] + block * shape.floats()) + shape.origin(), shape.row(), du);
+      for (int i = 0; i < images; ++i) from[i] = operands(planes.du[i][m] + block * shape.floats()) + shape.origin();
+      lace_gradient(rows, from, shape.row(), du);
       for (int part = 0; part < s.gb; ++part) {
         gradient_rows(rows, conv, s.padding - conv.padding, operands(planes.x_laced + part * rows.x_floats()), du,
                       gradient(m, block, part));
@@ -191,7 +196,7 @@ void unit_dweight_tiled(const SkSplitProblem& p, const Split& s, const BackwardP
 template <class Gradient>
 void unit_dweight(const SkSplitProblem& p, const Split& s, const BackwardPlanes& planes, int images, const Gradient& gradient) {
 #if defined(__AMX_BF16__)
-  if (tiled(s.width)) return unit_dweight_tiled(p, s, planes, gradient);
+  if (tiled(s.width)) return unit_dweight_tiled(p, s, planes, images, gradient);
 #endif
   const int lanes = planes.together * kLanes;  // operands of a pixel
   const int64_t x_plane = s.x.floats();
