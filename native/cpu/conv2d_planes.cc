@@ -15,12 +15,13 @@ const char* refuse(const Conv2dProblem& p) {
 }
 
 struct Shape {
-  int width, blocks, gb, units;  // gb: blocks of a unit
-  int64_t part, weights;         // packed weights of an input block of a block, of a block
+  int width, blocks, gb, parts, units;  // gb: blocks of a unit, and planes that they are read from
+  int64_t part, weights;                // packed weights of a part of a block, of a block
   explicit Shape(const Conv2dProblem& p)
       : width(planes_width_of(p)),
         blocks(blocks_of(p.c)),
         gb(group_blocks(width)),
+        parts(group_parts(width)),
         units(blocks / gb),
         part(packed_part_size(width, p.kernel)),
         weights(packed_block_size(width, p.kernel)) {}
@@ -43,14 +44,14 @@ float* scratch_of(const Exec& exec, int thread) { return reinterpret_cast<float*
 void fill_unit(const void* memory, const Shape& s, const PlaneShape& plane, int h, int w, int64_t n, int unit, float* planes) {
   for (int b = 0; b < s.gb; ++b) {
     const Elem* from = static_cast<const Elem*>(memory) + (n * s.blocks + unit * s.gb + b) * h * w * kLanes;
-    fill_plane(planes + b * plane.floats(), plane, h, w, [=](int64_t at) { return load(from + at); });
+    fill_plane(plane.block(planes, b), plane, h, w, [=](int64_t at) { return load(from + at); });
   }
 }
 
 // ---------------------------------------------------------------------------------------------------- forward
 
 size_t forward_scratch(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(Shape(p).gb * input_plane(p, p.padding).floats());
+  return sizeof(float) * static_cast<size_t>(Shape(p).parts * input_plane(p, p.padding).floats());
 }
 
 void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
@@ -66,9 +67,9 @@ void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exe
     for (int block = unit * s.gb; block < (unit + 1) * s.gb; ++block) {
       TapGrid grids[kMostGrids * kWidest / kLanes];
       int count = 0;
-      for (int part = 0; part < s.gb; ++part) {
-        count += forward_grids(p, operands(planes + part * x.floats()), x.row(), operands(packed + block * s.weights + part * s.part),
-                               grids + count);
+      for (int part = 0; part < s.parts; ++part) {
+        count +=
+            forward_grids(p, operands(planes + part * x.floats()), x, operands(packed + block * s.weights + part * s.part), grids + count);
       }
       const Vec bias = a.bias == nullptr ? Vec{} : load(a.bias + block * kLanes);
       Elem* y = static_cast<Elem*>(a.y) + (n * s.blocks + block) * p.oh * p.ow * kLanes;
@@ -83,7 +84,7 @@ void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exe
 // ---------------------------------------------------------------------------------------------------- backward_data
 
 size_t backward_data_scratch(const Conv2dProblem& p) {
-  return sizeof(float) * static_cast<size_t>(Shape(p).gb * gradient_plane(p).floats());
+  return sizeof(float) * static_cast<size_t>(Shape(p).parts * gradient_plane(p).floats());
 }
 
 void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, const Exec& exec) {
@@ -103,7 +104,7 @@ void backward_data(const Conv2dProblem& p, const Conv2dBackwardDataArgs& a, cons
       for_phases(p, [&](int phase_row, int phase_col) {
         TapGrid grids[kWidest / kLanes];
         int count = 0;
-        for (int part = 0; part < s.gb; ++part) {
+        for (int part = 0; part < s.parts; ++part) {
           const TapGrid grid = backward_grid(p, operands(planes + part * dy.floats()), operands(packed + block * s.weights + part * s.part),
                                              phase_row, phase_col);
           if (grid.rows > 0) grids[count++] = grid;
@@ -129,7 +130,7 @@ size_t backward_weight_workspace(const Conv2dProblem& p) { return packed(p) * st
 size_t backward_weight_scratch(const Conv2dProblem& p) {
   const Shape s(p);
   const int copies = images_together(s.width) > 1 ? 3 : 1;  // two images and the laced planes
-  int64_t floats = copies * s.gb * (input_plane(p, p.padding).floats() + gradient_plane(p).floats());
+  int64_t floats = copies * s.parts * (input_plane(p, p.padding).floats() + gradient_plane(p).floats());
 #if defined(__AMX_BF16__)
   const GradientRows rows(input_plane(p, p.padding), p, 1);
   if (tiled(s.width)) floats += s.gb * rows.x_floats() + rows.dy_floats() + rows.flat_floats();
@@ -140,20 +141,20 @@ size_t backward_weight_scratch(const Conv2dProblem& p) {
 #if defined(__AMX_BF16__)
 // Adds one image's weight gradients to gradient(b) + part * s.part. rows_memory: behind the planes.
 template <class Gradient>
-void add_tiled(const Conv2dProblem& p, const Shape& s, const float* x_planes, const float* dy_planes, float* rows_memory,
-               const Gradient& gradient) {
+void add_tiled(const Conv2dProblem& p, const Shape& s, float* x_planes, float* dy_planes, float* rows_memory, const Gradient& gradient) {
   const PlaneShape x = input_plane(p, p.padding), dy = gradient_plane(p);
   const GradientRows rows(x, p, 1);
   float *dy_rows = rows_memory + s.gb * rows.x_floats(), *flat = dy_rows + rows.dy_floats();
   for (int part = 0; part < s.gb; ++part) {
-    const Operand* plane = operands(x_planes + part * x.floats());
+    const Operand* plane = x.block(x_planes, part);
     rows_of_planes(rows, &plane, operands(flat), operands(rows_memory + part * rows.x_floats()));
   }
   for (int b = 0; b < s.gb; ++b) {
-    const Operand* plane = operands(dy_planes + b * dy.floats()) + dy.origin();
-    lace_gradient(rows, &plane, dy.row(), operands(dy_rows));
+    const Operand* plane = dy.block(dy_planes, b) + dy.origin();
+    lace_gradient(rows, &plane, dy, operands(dy_rows));
     for (int part = 0; part < s.gb; ++part) {
-      gradient_rows(rows, p, 0, operands(rows_memory + part * rows.x_floats()), operands(dy_rows), gradient(b) + part * s.part);
+      float* to = gradient(b) + part / x.side * s.part + part % x.side * kLanes * kLanes;
+      gradient_rows(rows, p, 0, operands(rows_memory + part * rows.x_floats()), operands(dy_rows), to);
     }
   }
 }
@@ -165,7 +166,7 @@ void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, 
   const int chunks = image_chunks(p.n, s.units), per_chunk = ceil_div(p.n, chunks), together = images_together(s.width);
   float* gradients = reinterpret_cast<float*>(exec.workspace);
   parallel_for(*exec.pool, static_cast<int64_t>(chunks) * s.units, [&](int64_t item, int thread) {
-    const int64_t x_floats = s.gb * x.floats(), dy_floats = s.gb * dy.floats();
+    const int64_t x_floats = s.parts * x.floats(), dy_floats = s.parts * dy.floats();
     float* x_planes = scratch_of(exec, thread);
     float* dy_planes = x_planes + (together == 1 ? 1 : 3) * x_floats;
     const int chunk = static_cast<int>(item % chunks), unit = static_cast<int>(item / chunks);

@@ -35,19 +35,23 @@ constexpr int group_blocks(int width) { return width > kLanes ? width / kLanes :
 // Whether blocks are multiplied as whole tiles of AMX, with zeros where channels of different groups meet. Narrower groups would multiply
 // little else.
 constexpr bool tiled(int width) { return kAmx && width >= 4; }
-// Channels of a block that a lane's sum runs over: `width` when it fits the vector and nothing is tiled, else the whole block.
-constexpr int block_width(int width) { return tiled(width) ? kLanes : min_of(width, kLanes); }
+// Blocks of input whose pixels lie side by side in a plane and are multiplied at once.
+constexpr int side_by_side(int width) { return tiled(width) && width % (2 * kLanes) == 0 ? 2 : 1; }
+// A unit's planes: parts of the input.
+constexpr int group_parts(int width) { return group_blocks(width) / side_by_side(width); }
+// Channels of a part that a lane's sum runs over: `width` when it fits the vector and nothing is tiled, else the whole part.
+constexpr int block_width(int width) { return tiled(width) ? side_by_side(width) * kLanes : min_of(width, kLanes); }
 
 // Planes and packed weights are placed as if they were of floats; operands half as large fill the first half of each one's place.
 inline Operand* operands(float* place) { return reinterpret_cast<Operand*>(place); }
 inline const Operand* operands(const float* place) { return reinterpret_cast<const Operand*>(place); }
 
-// ---- weights, packed for one direction: [block][input block of the unit][tap][j][kLanes], or [tap][j / 2][kLanes][2] where operands are
+// ---- weights, packed for one direction: [block][part of the unit][tap][j][kLanes], or [tap][j / 2][kLanes][2] where operands are
 // multiplied in pairs; at one channel a group the pair's second is zero.
 
-// Floats of one input block of a block.
+// Floats of one part of a block.
 constexpr int64_t packed_part_size(int width, int kernel) { return static_cast<int64_t>(kernel) * kernel * block_width(width) * kLanes; }
-constexpr int64_t packed_block_size(int width, int kernel) { return group_blocks(width) * packed_part_size(width, kernel); }
+constexpr int64_t packed_block_size(int width, int kernel) { return group_parts(width) * packed_part_size(width, kernel); }
 constexpr int64_t packed_planes_size(const Conv2dProblem& p) { return blocks_of(p.c) * packed_block_size(planes_width_of(p), p.kernel); }
 
 // Calls f(OIHW offset of each lane's filter or -1, first tap, taps, packed index of the first tap, from tap to tap) for squares of up to
@@ -106,7 +110,7 @@ inline void pack_planes(const Conv2dProblem& p, const float* weight, bool backwa
   });
   if constexpr (kDot == 1) return;
   // Pairs into half the place, from its beginning on.
-  for (float* part = dst; part < dst + group_blocks(width) * part_size; part += part_size) {
+  for (float* part = dst; part < dst + group_parts(width) * part_size; part += part_size) {
     const int step = min_of(kDot, jw);
     for (int64_t row = 0; row < part_size / kLanes; row += step) {
       const Vec rows[2] = {load(part + row * kLanes), step == 1 ? Vec{} : load(part + (row + step - 1) * kLanes)};
@@ -139,40 +143,49 @@ inline void unpack_planes(const Conv2dProblem& p, const float* packed, int block
 
 // ---- planes
 
-// A plane with an image's block at (top, left) and zeros around it.
+// A plane with an image's blocks, `side` of them beside each other, at (top, left) and zeros around it.
 struct PlaneShape {
-  int rows, cols, top, left;
-  constexpr int64_t row() const { return static_cast<int64_t>(cols) * kLanes; }
+  int rows, cols, top, left, side;
+  constexpr int64_t pixel() const { return kAmx ? side * kLanes : kLanes; }
+  constexpr int64_t row() const { return cols * pixel(); }
   constexpr int64_t floats() const { return rows * row(); }
-  constexpr int64_t origin() const { return top * row() + static_cast<int64_t>(left) * kLanes; }
+  constexpr int64_t origin() const { return top * row() + left * pixel(); }
+  // Where the unit's block b is in planes from `place` on.
+  Operand* block(float* place, int b) const { return operands(place + b / side * floats()) + b % side * kLanes; }
 };
 
-constexpr PlaneShape input_plane(const Conv2dProblem& p, int padding) { return {p.h + 2 * padding, p.w + 2 * padding, padding, padding}; }
+constexpr PlaneShape input_plane(const Conv2dProblem& p, int padding) {
+  return {p.h + 2 * padding, p.w + 2 * padding, padding, padding, side_by_side(planes_width_of(p))};
+}
 
 // The output's gradient with room for all taps that reach an input pixel.
 constexpr PlaneShape gradient_plane(const Conv2dProblem& p) {
   const int lead = ((p.kernel - 1) * p.dilation - p.padding) / p.stride;
-  return {(p.h - 1 + p.padding) / p.stride + 1 + lead, (p.w - 1 + p.padding) / p.stride + 1 + lead, lead, lead};
+  return {(p.h - 1 + p.padding) / p.stride + 1 + lead, (p.w - 1 + p.padding) / p.stride + 1 + lead, lead, lead,
+          side_by_side(planes_width_of(p))};
 }
 
 inline void zero_pixels(Operand* dst, int64_t n) {
   for (int64_t i = 0; i < n; i += kLanes) store(dst + i, Vec{});
 }
 
-// value(offset of a pixel within the block's h x w pixels) is a Vec.
+// A block of a plane; value(offset of a pixel within the block's h x w pixels) is a Vec.
 template <class Value>
-inline void fill_plane(float* place, const PlaneShape& s, int h, int w, const Value& value) {
-  Operand* plane = operands(place);
-  zero_pixels(plane, s.top * s.row());
+inline void fill_plane(Operand* plane, const PlaneShape& s, int h, int w, const Value& value) {
+  const int64_t pixel = s.pixel();
+  const auto zero = [&](Operand* dst, int64_t pixels) {
+    for (int64_t i = 0; i < pixels; ++i) store(dst + i * pixel, Vec{});
+  };
+  zero(plane, static_cast<int64_t>(s.top) * s.cols);
   for (int row = 0; row < h; ++row) {
     Operand* to = plane + (s.top + row) * s.row();
-    zero_pixels(to, static_cast<int64_t>(s.left) * kLanes);
-    to += static_cast<int64_t>(s.left) * kLanes;
+    zero(to, s.left);
+    to += s.left * pixel;
     const int64_t from = static_cast<int64_t>(row) * w * kLanes;
-    for (int64_t at = 0; at < static_cast<int64_t>(w) * kLanes; at += kLanes) store(to + at, value(from + at));
-    zero_pixels(to + static_cast<int64_t>(w) * kLanes, static_cast<int64_t>(s.cols - s.left - w) * kLanes);
+    for (int col = 0; col < w; ++col) store(to + col * pixel, value(from + static_cast<int64_t>(col) * kLanes));
+    zero(to + w * pixel, s.cols - s.left - w);
   }
-  zero_pixels(plane + (s.top + h) * s.row(), (s.rows - s.top - h) * s.row());
+  zero(plane + (s.top + h) * s.row(), static_cast<int64_t>(s.rows - s.top - h) * s.cols);
 }
 
 // ---- taps
@@ -208,22 +221,22 @@ struct TapGrid {
 constexpr int kMostGrids = 2;  // of one plane
 
 // Forward taps over an input plane. At stride 2 and odd dilation even and odd taps are two grids. Returns how many.
-inline int forward_grids(const Conv2dProblem& p, const Operand* first, int64_t plane_row, const Operand* weights, TapGrid* grids) {
+inline int forward_grids(const Conv2dProblem& p, const Operand* first, const PlaneShape& plane, const Operand* weights, TapGrid* grids) {
   const int64_t tap = packed_tap(planes_width_of(p));
   const int classes = p.stride == 2 && p.dilation % 2 == 1 && p.kernel > 1 ? 2 : 1;
   const int apart = classes * p.dilation;  // pixels between a grid's taps
   const int spacing = p.stride <= 2 && apart / p.stride <= 2 ? apart / p.stride : 0;
   for (int i = 0; i < classes; ++i) {
-    grids[i] = {first + static_cast<int64_t>(i) * p.dilation * kLanes,
+    grids[i] = {first + i * p.dilation * plane.pixel(),
                 p.kernel,
                 ceil_div(p.kernel - i, classes),
-                p.dilation * plane_row,
-                static_cast<int64_t>(apart) * kLanes,
+                p.dilation * plane.row(),
+                apart * plane.pixel(),
                 spacing,
                 weights + i * tap,
                 p.kernel * tap,
                 classes * tap,
-                p.stride * plane_row,
+                p.stride * plane.row(),
                 -p.padding,
                 p.dilation,
                 p.stride,
@@ -255,11 +268,11 @@ inline TapGrid backward_grid(const Conv2dProblem& p, const Operand* plane, const
   const int64_t tap = packed_tap(planes_width_of(p));
   const PhaseTaps rows = phase_taps(p, phase_row, shape.top), cols = phase_taps(p, phase_col, shape.left);
   const int apart = cols.step * p.dilation / p.stride;
-  return {plane + rows.at * shape.row() + static_cast<int64_t>(cols.at) * kLanes,
+  return {plane + rows.at * shape.row() + cols.at * shape.pixel(),
           cols.count == 0 ? 0 : rows.count,
           cols.count,
           rows.step * p.dilation / p.stride * shape.row(),
-          static_cast<int64_t>(apart) * kLanes,
+          apart * shape.pixel(),
           apart <= 2 ? apart : 0,
           weights + (rows.first * p.kernel + cols.first) * tap,
           rows.step * p.kernel * tap,

@@ -41,7 +41,7 @@ struct GradientRows {
 // Images whose planes are put in one row: two where one alone takes only a few products.
 inline int images_in_rows(const PlaneShape& x, const Conv2dProblem& p) { return GradientRows(x, p, 1).groups <= 4 ? 2 : 1; }
 
-// x's rows [phase][kLanes][length] from a plane an image.
+// x's rows [phase][kLanes][length] from a block's plane an image.
 inline void rows_of_planes(const GradientRows& r, const Operand* const* planes, Operand* flat, Operand* to) {
   for (int phase = 0; phase < r.stride * r.stride; ++phase, to += kLanes * r.length) {
     int64_t at = 0;
@@ -51,7 +51,7 @@ inline void rows_of_planes(const GradientRows& r, const Operand* const* planes, 
         for (int col = phase % r.stride; col < r.pitch * r.stride; col += r.stride, at += kLanes) {
           const bool inside = row < r.x.rows && col < r.x.cols;
           if (inside) {
-            copy_block(flat + at, plane + row * r.x.row() + static_cast<int64_t>(col) * kLanes);
+            copy_block(flat + at, plane + row * r.x.row() + col * r.x.pixel());
           } else {
             store(flat + at, Vec{});
           }
@@ -64,14 +64,14 @@ inline void rows_of_planes(const GradientRows& r, const Operand* const* planes, 
   }
 }
 
-// dy laced, from its first pixel in a plane an image whose rows are dy_row operands apart.
-inline void lace_gradient(const GradientRows& r, const Operand* const* images, int64_t dy_row, Operand* to) {
+// dy laced, from its first pixel in a block's plane an image.
+inline void lace_gradient(const GradientRows& r, const Operand* const* images, const PlaneShape& plane, Operand* to) {
   const int64_t all = static_cast<int64_t>(r.groups) * kReduceGroup * kLanes, row_operands = static_cast<int64_t>(r.out_cols) * kLanes;
   int64_t at = 0;
   for (int i = 0; i < r.images; ++i) {
     const Operand* dy = images[i];
-    for (int row = 0; row < r.outputs; ++row, dy += dy_row) {
-      for (int64_t col = 0; col < row_operands; col += kLanes) copy_block(to + at + col, dy + col);
+    for (int row = 0; row < r.outputs; ++row, dy += plane.row()) {
+      for (int col = 0; col < r.out_cols; ++col) copy_block(to + at + static_cast<int64_t>(col) * kLanes, dy + col * plane.pixel());
       const bool last = row + 1 == r.outputs, very_last = last && i + 1 == r.images;
       const int64_t next = last ? static_cast<int64_t>(i + 1) * r.image * kLanes : at + static_cast<int64_t>(r.pitch) * kLanes;
       zero_pixels(to + at + row_operands, (very_last ? all : next) - at - row_operands);
@@ -81,15 +81,15 @@ inline void lace_gradient(const GradientRows& r, const Operand* const* images, i
   lace_pixels(to, r.groups * kReduceGroup, to);
 }
 
-// N taps' gradients [N][kLanes][kLanes], added to; x: each one's first pixel.
+// N taps' gradients [kLanes][kLanes], `tap` floats apart, added to; x: each one's first pixel.
 template <int N>
-[[gnu::noinline]] void gradient_tiles(const Operand* const* x, int64_t length, const Operand* dy, int groups, float* gradient) {
+[[gnu::noinline]] void gradient_tiles(const Operand* const* x, int64_t length, const Operand* dy, int groups, float* gradient,
+                                      int64_t tap) {
   constexpr int64_t kRow = kLanes * sizeof(float);
-  constexpr int kTap = kLanes * kLanes;
   const int64_t row = length * static_cast<int64_t>(sizeof(Operand));
   load_tile<0>(gradient, kRow);
-  if constexpr (N > 1) load_tile<1>(gradient + kTap, kRow);
-  if constexpr (N > 2) load_tile<2>(gradient + 2 * kTap, kRow);
+  if constexpr (N > 1) load_tile<1>(gradient + tap, kRow);
+  if constexpr (N > 2) load_tile<2>(gradient + 2 * tap, kRow);
   for (int64_t q = 0; q < static_cast<int64_t>(groups) * kReduceGroup; q += kReduceGroup) {
     load_tile<7>(dy + q * kLanes, kTileBytes);
     load_tile<4>(x[0] + q, row);
@@ -104,11 +104,11 @@ template <int N>
     }
   }
   store_tile<0>(gradient, kRow);
-  if constexpr (N > 1) store_tile<1>(gradient + kTap, kRow);
-  if constexpr (N > 2) store_tile<2>(gradient + 2 * kTap, kRow);
+  if constexpr (N > 1) store_tile<1>(gradient + tap, kRow);
+  if constexpr (N > 2) store_tile<2>(gradient + 2 * tap, kRow);
 }
 
-// gradient[tap][kLanes][kLanes] of one block of x by one of dy, added to. first: row and column of the first tap in x's plane.
+// gradient[tap][side][kLanes][kLanes] of one block of x by one of dy, added to. first: row and column of the first tap in x's plane.
 inline void gradient_rows(const GradientRows& r, const Conv2dProblem& p, int first, const Operand* x, const Operand* dy, float* gradient) {
   const TileShapes shapes(kReduceGroup / 2, 3);
   for (int kh = 0; kh < p.kernel; ++kh) {
@@ -119,13 +119,14 @@ inline void gradient_rows(const GradientRows& r, const Conv2dProblem& p, int fir
         const int row = first + kh * p.dilation, col = first + (kw + i) * p.dilation;
         from[i] = x + (row % r.stride * r.stride + col % r.stride) * kLanes * r.length + row / r.stride * r.pitch + col / r.stride;
       }
-      float* to = gradient + (static_cast<int64_t>(kh) * p.kernel + kw) * kLanes * kLanes;
+      const int64_t tap = static_cast<int64_t>(r.x.side) * kLanes * kLanes;
+      float* to = gradient + (kh * p.kernel + kw) * tap;
       if (some == 3) {
-        gradient_tiles<3>(from, r.length, dy, r.groups, to);
+        gradient_tiles<3>(from, r.length, dy, r.groups, to, tap);
       } else if (some == 2) {
-        gradient_tiles<2>(from, r.length, dy, r.groups, to);
+        gradient_tiles<2>(from, r.length, dy, r.groups, to, tap);
       } else {
-        gradient_tiles<1>(from, r.length, dy, r.groups, to);
+        gradient_tiles<1>(from, r.length, dy, r.groups, to, tap);
       }
     }
   }

@@ -74,7 +74,7 @@ constexpr bool kTwoRows = W == kLanes && kLanes == 16 && (T == 7 || T == 8);
 
 // The kernels of one group width and step, by kTiles; none where `whole` says that tiles of AMX take their place.
 struct TileSet {
-  bool whole;
+  int whole;  // blocks side by side, or 0
   int64_t step;
   ConvolveTile tile[kTileSizes], two_rows[kTileSizes];  // two_rows: or null
 };
@@ -102,7 +102,8 @@ inline void for_width(int width, const F& f) {
 }
 
 inline TileSet tile_set(int width, int step) {
-  TileSet set{tiled(width), static_cast<int64_t>(step) * kLanes, {}, {}};
+  const int whole = tiled(width) ? side_by_side(width) : 0;
+  TileSet set{whole, static_cast<int64_t>(step) * max_of(1, whole) * kLanes, {}, {}};
   for_width(width, [&]<int W>() {
     if constexpr (kAmx && W == kLanes) return;
     if (step == 1) return fill_tile_set<W, 1>(set);
@@ -117,7 +118,7 @@ inline TileSet tile_set(int width, int step) {
 template <int kMost, class Finish>
 inline void convolve_rows(const TileSet& set, TapGrid (&grids)[kMost], int count, int rows, int cols, const Finish& finish) {
 #if defined(__AMX_BF16__)
-  if (set.whole) return convolve_row_tiles(set.step, grids, count, rows, cols, finish);
+  if (set.whole > 0) return convolve_row_tiles(set.whole * kTapDepth, set.step, grids, count, rows, cols, finish);
 #endif
   alignas(64) float values[2 * kTiles[0] * kLanes];
   int widest = 0;

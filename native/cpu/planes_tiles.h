@@ -10,7 +10,7 @@ namespace sknet::cpu {
 namespace {
 
 constexpr int kTilesTogether = 4;
-// TileShapes of this: how many numbers two operands share, halved.
+// Of TileShapes, for each block of a pixel.
 constexpr int kTapDepth = kLanes / 2;
 
 struct TilePlace {
@@ -60,10 +60,10 @@ template <int N>
 
 // As convolve_rows() of planes_taps.h. A row is cut into tiles of one size, of which the last may begin among pixels that were done.
 template <class Finish>
-inline void convolve_row_tiles(int64_t step, const TapGrid* grids, int count, int rows, int cols, const Finish& finish) {
+inline void convolve_row_tiles(int depth, int64_t step, const TapGrid* grids, int count, int rows, int cols, const Finish& finish) {
   alignas(64) float values[kTilesTogether * kTileRows * kLanes];
   const int across = ceil_div(cols, kTileRows), size = ceil_div(cols, across), tiles = rows * across;
-  const TileShapes shapes(kTapDepth, 3, size);
+  const TileShapes shapes(depth, 3, size);
   for (int first = 0; first < tiles; first += kTilesTogether) {
     const int some = min_of(kTilesTogether, tiles - first);
     TilePlace places[kTilesTogether];

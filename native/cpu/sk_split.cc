@@ -38,7 +38,7 @@ size_t planes_forward_workspace(const SkSplitProblem& p) {
 }
 size_t planes_forward_scratch(const SkSplitProblem& p) {
   const Split s(p);
-  return sizeof(float) * static_cast<size_t>(s.gb * s.x.floats());
+  return sizeof(float) * static_cast<size_t>(s.parts * s.x.floats());
 }
 
 void pack_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec) { pack_branches(p, a.weight, false, exec); }
@@ -61,8 +61,8 @@ void planes_forward(const SkSplitProblem& p, const SkSplitForwardArgs& a, const 
       for (int block = unit * s.gb; block < (unit + 1) * s.gb; ++block) {
         TapGrid grids[kMostGrids * kWidest / kLanes];
         int count = 0;
-        for (int part = 0; part < s.gb; ++part) {
-          count += forward_grids(branch, operands(planes + part * s.x.floats()) + s.first_tap(branch), s.x.row(),
+        for (int part = 0; part < s.parts; ++part) {
+          count += forward_grids(branch, operands(planes + part * s.x.floats()) + s.first_tap(branch), s.x,
                                  operands(packed + s.weights_at(branch, m, block, part)), grids + count);
         }
         const bool past = past_cache(a.u[m], images * s.blocks * s.output_pixels());
@@ -131,27 +131,27 @@ struct BackwardPlanes {
 #if defined(__AMX_BF16__)
     if (tiled(s.width)) together = images_in_rows(s.x, s.conv);
 #endif
-    const auto take = [&](int64_t plane) {
+    const auto take = [&](int64_t plane, int planes) {
       float* at = memory == nullptr ? nullptr : memory + floats;
-      floats += s.gb * plane;
+      floats += planes * plane;
       return at;
     };
     for (int i = 0; i < kDot; ++i) {
-      x[i] = i < together ? take(s.x.floats()) : x[0];
-      for (int m = 0; m < p.branches; ++m) du[i][m] = i < together ? take(gradient_plane(p.conv[m]).floats()) : du[0][m];
+      x[i] = i < together ? take(s.x.floats(), s.parts) : x[0];
+      for (int m = 0; m < p.branches; ++m) du[i][m] = i < together ? take(gradient_plane(p.conv[m]).floats(), s.parts) : du[0][m];
     }
 #if defined(__AMX_BF16__)
     if (tiled(s.width)) {
       const GradientRows rows(s.x, s.conv, together);
-      x_laced = take(rows.x_floats());
-      for (int m = 0; m < p.branches; ++m) du_laced[m] = take(rows.dy_floats());
-      flat = take(rows.flat_floats());
+      x_laced = take(rows.x_floats(), s.gb);
+      for (int m = 0; m < p.branches; ++m) du_laced[m] = take(rows.dy_floats(), s.gb);
+      flat = take(rows.flat_floats(), 1);
       return;
     }
 #endif
     if (together == 1) return;
-    x_laced = take(s.x.floats());
-    for (int m = 0; m < p.branches; ++m) du_laced[m] = take(gradient_plane(p.conv[m]).floats());
+    x_laced = take(s.x.floats(), s.parts);
+    for (int m = 0; m < p.branches; ++m) du_laced[m] = take(gradient_plane(p.conv[m]).floats(), s.parts);
   }
 };
 
@@ -173,7 +173,7 @@ void unit_dweight_tiled(const SkSplitProblem& p, const Split& s, const BackwardP
   const GradientRows rows(s.x, s.conv, images);
   const Operand* from[kDot];
   for (int part = 0; part < s.gb; ++part) {
-    for (int i = 0; i < images; ++i) from[i] = operands(planes.x[i] + part * s.x.floats());
+    for (int i = 0; i < images; ++i) from[i] = s.x.block(planes.x[i], part);
     rows_of_planes(rows, from, operands(planes.flat), operands(planes.x_laced + part * rows.x_floats()));
   }
   for (int m = 0; m < p.branches; ++m) {
@@ -181,8 +181,8 @@ void unit_dweight_tiled(const SkSplitProblem& p, const Split& s, const BackwardP
     const PlaneShape shape = gradient_plane(conv);
     for (int block = 0; block < s.gb; ++block) {
       Operand* du = operands(planes.du_laced[m] + block * rows.dy_floats());
-      for (int i = 0; i < images; ++i) from[i] = operands(planes.du[i][m] + block * shape.floats()) + shape.origin();
-      lace_gradient(rows, from, shape.row(), du);
+      for (int i = 0; i < images; ++i) from[i] = shape.block(planes.du[i][m], block) + shape.origin();
+      lace_gradient(rows, from, shape, du);
       for (int part = 0; part < s.gb; ++part) {
         gradient_rows(rows, conv, s.padding - conv.padding, operands(planes.x_laced + part * rows.x_floats()), du,
                       gradient(m, block, part));
@@ -239,7 +239,7 @@ void unit_dx(const SkSplitProblem& p, const Split& s, const TileSet& tiles, cons
     TapGrid grids[kMaxBranches * kWidest / kLanes];
     int count = 0;
     for (int m = 0; m < p.branches; ++m) {
-      for (int part = 0; part < s.gb; ++part) {
+      for (int part = 0; part < s.parts; ++part) {
         const TapGrid grid = backward_grid(p.conv[m], operands(du[m] + part * gradient_plane(p.conv[m]).floats()),
                                            operands(packed + s.weights_at(p.conv[m], m, block, part)), phase_row, phase_col);
         if (grid.rows > 0) grids[count++] = grid;
@@ -284,13 +284,14 @@ void planes_backward(const SkSplitProblem& p, const SkSplitBackwardArgs& a, cons
         for (int m = 0; m < p.branches; ++m) {
           const PlaneShape shape = gradient_plane(p.conv[m]);
           for (int b = 0; b < s.gb; ++b) {
-            fill_plane(planes.du[i][m] + b * shape.floats(), shape, s.conv.oh, s.conv.ow,
-                       make_du_at(p, a, coefficients, m, n + i, block0 + b));
+            fill_plane(shape.block(planes.du[i][m], b), shape, s.conv.oh, s.conv.ow, make_du_at(p, a, coefficients, m, n + i, block0 + b));
           }
         }
       }
       unit_dweight(p, s, planes, images, [&](int m, int block, int part) {
-        return gradient_of(block0 + block) + s.weights[m] + part * packed_part_size(s.width, p.conv[m].kernel);
+        const int side = side_by_side(s.width);
+        return gradient_of(block0 + block) + s.weights[m] + part / side * packed_part_size(s.width, p.conv[m].kernel) +
+               part % side * kLanes * kLanes;
       });
       if (a.dx == nullptr) continue;
       for (int i = 0; i < images; ++i) {

@@ -12,14 +12,19 @@ namespace {
 // What follows from the problem for both directions.
 struct Split {
   const Conv2dProblem& conv;
-  int width, blocks, gb, units;            // gb: blocks of a unit
+  int width, blocks, gb, parts, units;     // gb: blocks of a unit, and planes that they are read from
   int padding = 0;                         // the widest
   int64_t packed[kMaxBranches + 1] = {};   // where a branch's weights start, [block] each, and the end
   int64_t weights[kMaxBranches + 1] = {};  // the same within the gradients of one block
   PlaneShape x;
 
   explicit Split(const SkSplitProblem& p)
-      : conv(p.conv[0]), width(planes_width_of(conv)), blocks(blocks_of(conv.c)), gb(group_blocks(width)), units(blocks / gb) {
+      : conv(p.conv[0]),
+        width(planes_width_of(conv)),
+        blocks(blocks_of(conv.c)),
+        gb(group_blocks(width)),
+        parts(group_parts(width)),
+        units(blocks / gb) {
     for (int m = 0; m < p.branches; ++m) {
       padding = max_of(padding, p.conv[m].padding);
       weights[m + 1] = weights[m] + packed_block_size(width, p.conv[m].kernel);
@@ -31,8 +36,8 @@ struct Split {
   int64_t input_pixels() const { return static_cast<int64_t>(conv.h) * conv.w * kLanes; }
   int64_t output_pixels() const { return static_cast<int64_t>(conv.oh) * conv.ow * kLanes; }
   // First tap of branch m's first output in the input plane.
-  int64_t first_tap(const Conv2dProblem& branch) const { return (padding - branch.padding) * (x.row() + kLanes); }
-  // Packed weights that output block `block` of branch m gives to the unit's input block `part`.
+  int64_t first_tap(const Conv2dProblem& branch) const { return (padding - branch.padding) * (x.row() + x.pixel()); }
+  // Packed weights that output block `block` of branch m gives to part `part` of the unit's input.
   int64_t weights_at(const Conv2dProblem& branch, int m, int block, int part) const {
     return packed[m] + block * (weights[m + 1] - weights[m]) + part * packed_part_size(width, branch.kernel);
   }
@@ -42,7 +47,7 @@ struct Split {
     for (int b = 0; b < gb; ++b) {
       const int block = unit * gb + b;
       const Elem* from = static_cast<const Elem*>(x_memory) + (n * blocks + block) * input_pixels();
-      float* to = planes + b * x.floats();
+      Operand* to = x.block(planes, b);
       if (norm.scale == nullptr) {
         fill_plane(to, x, conv.h, conv.w, [=](int64_t at) { return load(from + at); });
       } else {
