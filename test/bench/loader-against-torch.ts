@@ -2,7 +2,8 @@
  * Our `bench --loader` and PyTorch's DataLoader on the same photographs, in turns: training crops of 224, flip, normalisation. PyTorch
  * decodes with Pillow and with torchvision.io.decode_jpeg; the last contender is libjpeg-turbo alone, decoding whole pictures from memory.
  * Ours reads the photographs, and shards that `pack` makes of them first: JPEG and raw pixels, shorter side 256. All read --images samples in
- * one epoch: the photographs are repeated, for us by links in a folder made for it (the raw shards take 0.3 GB a thousand samples).
+ * one epoch: the photographs are repeated, for us by copies in a folder made for it (0.4 GB a thousand samples,
+ * shards and all).
  *
  *   npm run build && npx tsx test/bench/loader-against-torch.ts --python VENV/bin/python [--data ../shared/data/photos] [--images 20000]
  *     [--turns 3] [--threads 2] [--batch 64] [--only NAME] [--out FILE]
@@ -10,7 +11,7 @@
  * All use --threads threads or processes, so the ratios are those per core.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { main, output, ours, peer, python, torchVersion } from './contenders.js'
@@ -26,14 +27,14 @@ const versions = output(args.python, ['-c', 'import torchvision, PIL; print(torc
 const folder = mkdtempSync(path.join(tmpdir(), 'sknet-bench-'))
 process.on('exit', () => rmSync(folder, { recursive: true }))
 
-/** Links to the photographs, so many of each that there are --images of them. */
+/** Copies of the photographs, so many of each that there are --images of them. */
 function repeated(): string {
   const files = readdirSync(train, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   for (let i = 0; i < Number(images); i++) {
     const { parentPath, name } = files[i % files.length]!
     const to = path.join(folder, 'photos/train', path.relative(train, parentPath))
     mkdirSync(to, { recursive: true })
-    symlinkSync(path.resolve(parentPath, name), path.join(to, `${Math.floor(i / files.length)}-${name}`))
+    copyFileSync(path.join(parentPath, name), path.join(to, `${Math.floor(i / files.length)}-${name}`))
   }
   return path.join(folder, 'photos')
 }
