@@ -141,12 +141,21 @@ bool CudaPlan::write(plan::Section section, const plan::Tensor& tensor, const fl
   return true;
 }
 
-void CudaPlan::fill(Slot& slot, const float* images, const int32_t* labels, int count) {
+void CudaPlan::fill(Slot& slot, const float* images, const plan::Targets& targets, int count) {
   const int64_t image = graph().input.size() / graph().input.n;
   std::copy_n(images, count * image, slot.host_images);
   for (int n = count; n < batch(); ++n) std::copy_n(images + (count - 1) * image, image, slot.host_images + n * image);
-  std::fill_n(slot.host_labels, batch(), -1);
-  if (labels != nullptr) std::copy_n(labels, count, slot.host_labels);
+  int32_t *labels = slot.host_labels, *labels2 = labels + batch();
+  float* mix = reinterpret_cast<float*>(labels2 + batch());
+  std::fill_n(labels, batch(), -1);
+  if (targets.labels != nullptr) std::copy_n(targets.labels, count, labels);
+  if (targets.mix == nullptr) {
+    std::copy_n(labels, batch(), labels2);
+    std::fill_n(mix, batch(), 1.0f);
+  } else {
+    std::copy_n(targets.labels2, count, labels2);
+    std::copy_n(targets.mix, count, mix);
+  }
   check_cuda(cudaMemcpyAsync(slot.images, slot.host_images, static_cast<size_t>(footprint_.images + footprint_.labels),
                              cudaMemcpyHostToDevice, copy_.get()),
              "copying a batch to the device");
@@ -205,10 +214,13 @@ void CudaPlan::load(const Slot& slot, int shard) {
   } else {
     rows_in(images, in.rows(), in.c, program_.layout, at_(program_.input), compute_.get());
   }
-  const int32_t* labels = slot.labels + static_cast<int64_t>(shard) * spec().shard_size;
-  check_cuda(cudaMemcpyAsync(a_.labels, labels, static_cast<size_t>(spec().shard_size) * sizeof(int32_t), cudaMemcpyDeviceToDevice,
-                             compute_.get()),
-             "loading labels");
+  const int size = spec().shard_size;
+  for (int part = 0; part < 3; ++part) {
+    const int32_t* from = slot.labels + static_cast<int64_t>(part) * batch() + static_cast<int64_t>(shard) * size;
+    check_cuda(cudaMemcpyAsync(a_.labels + static_cast<int64_t>(part) * size, from, static_cast<size_t>(size) * sizeof(int32_t),
+                               cudaMemcpyDeviceToDevice, compute_.get()),
+               "loading labels");
+  }
 }
 
 void CudaPlan::send_letter(Slot& slot) {
@@ -249,14 +261,14 @@ void CudaPlan::record_evaluate(Slot& slot) {
   send_letter(slot);
 }
 
-void CudaPlan::submit(const float* images, const int32_t* labels, float lr) {
+void CudaPlan::submit(const float* images, const plan::Targets& targets, float lr) {
   check(spec().mode == plan::Mode::kTrain, "ERR_SKNET_NATIVE", "this plan does not train");
   check(under_way_.size() < slots_.size(), "ERR_SKNET_NATIVE", "too many steps are under way");
   enter();
   Slot& slot = slots_[next_slot_];
   if (under_way_.empty() && std::exchange(stopped_, false)) arm();
   slot.letter->lr = lr;
-  fill(slot, images, labels, batch());
+  fill(slot, images, targets, batch());
   launch(slot, slot.step, &CudaPlan::record_step);
   check_cuda(cudaEventRecord(slot.done.get(), compute_.get()), "starting a step");
   under_way_.push_back(next_slot_);
@@ -283,7 +295,7 @@ plan::Totals CudaPlan::evaluate(const float* images, const int32_t* labels, int 
   enter();
   Slot& slot = slots_.front();
   if (std::exchange(packed_is_old_, false)) pack_all();
-  fill(slot, images, labels, count);
+  fill(slot, images, {labels}, count);
   launch(slot, slot.evaluate, &CudaPlan::record_evaluate);
   wait(compute_.get());
   if (timer_) timer_->collect();
@@ -296,7 +308,7 @@ void CudaPlan::infer(const float* images, int count, float* out) {
   enter();
   Slot& slot = slots_.front();
   if (std::exchange(packed_is_old_, false)) pack_all();
-  fill(slot, images, nullptr, count);
+  fill(slot, images, {}, count);
   launch(slot, slot.infer, &CudaPlan::record_infer);
   read_rows(program_.output, output_shape(), count, out);
   if (timer_) timer_->collect();
@@ -314,7 +326,7 @@ void CudaPlan::block_forward(const float* x, float* y) {
   check(spec().mode == plan::Mode::kBlock, "ERR_SKNET_NATIVE", "this plan has no block mode");
   enter();
   Slot& slot = slots_.front();
-  fill(slot, x, nullptr, spec().shard_size);
+  fill(slot, x, {}, spec().shard_size);
   load(slot, 0);
   start_timer();
   run_phase(plan::Phase::kForward);

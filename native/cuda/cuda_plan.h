@@ -26,7 +26,7 @@ class CudaPlan : public plan::Plan {
   bool read(plan::Section section, const plan::Tensor& tensor, float* data) override;
   bool write(plan::Section section, const plan::Tensor& tensor, const float* data) override;
   int depth() const override { return static_cast<int>(slots_.size()); }
-  void submit(const float* images, const int32_t* labels, float lr) override;
+  void submit(const float* images, const plan::Targets& targets, float lr) override;
   plan::StepOutcome collect() override;
   plan::Totals evaluate(const float* images, const int32_t* labels, int count) override;
   void infer(const float* images, int count, float* out) override;
@@ -44,7 +44,7 @@ class CudaPlan : public plan::Plan {
   struct Slot {
     PinnedMemory host;
     float *host_images, *images;
-    int32_t *host_labels, *labels;
+    int32_t *host_labels, *labels;  // [3][batch]: labels, second labels, and as floats the first ones' shares
     Letter* letter;
     Event copied, done;
     Graph step, evaluate, infer;
@@ -59,8 +59,8 @@ class CudaPlan : public plan::Plan {
   // Each call may come on another thread.
   void enter() const;
 
-  // Copies to a slot and on to the device, repeating the last image and labelling -1 beyond `count`.
-  void fill(Slot& slot, const float* images, const int32_t* labels, int count);
+  // Copies to a slot and on to the device, repeating the last image and labelling -1 beyond `count`; without labels everywhere.
+  void fill(Slot& slot, const float* images, const plan::Targets& targets, int count);
   // Runs what `record` launches, from the graph where graphs are used.
   void launch(Slot& slot, Graph& graph, Record record);
   void wait(cudaStream_t stream);

@@ -41,7 +41,7 @@ Footprint::Footprint(const plan::Program& program) {
   constexpr int64_t kFloat = sizeof(float);
   const int64_t output = graph.shape_of(graph.output()).size();
   images = whole_memory_lines(graph.input.size() * spec.shards * kFloat);
-  labels = whole_memory_lines(static_cast<int64_t>(spec.shard_size) * spec.shards * static_cast<int64_t>(sizeof(int32_t)));
+  labels = whole_memory_lines(3 * static_cast<int64_t>(spec.shard_size) * spec.shards * kFloat);
   staging = spec.mode == plan::Mode::kTrain   ? 0
             : spec.mode == plan::Mode::kBlock ? whole_memory_lines(std::max(output, graph.input.size()) * kFloat)
                                               : whole_memory_lines(output * kFloat);

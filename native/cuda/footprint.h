@@ -13,7 +13,7 @@ constexpr int64_t whole_memory_lines(int64_t bytes) { return (bytes + kMemoryLin
 // Bytes. Behind the program's own: the update's control, rows read or written, and slots of images and labels.
 struct Footprint {
   explicit Footprint(const plan::Program& program);
-  int64_t images, labels;  // of a slot
+  int64_t images, labels;  // of a slot; labels, second labels and shares
   int64_t staging;
   int slots;
   int64_t total;

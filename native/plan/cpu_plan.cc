@@ -136,7 +136,7 @@ void CpuPlan::load_labels(const Targets& targets, int64_t first, int count) {
   }
 }
 
-void CpuPlan::submit_mixed(const float* images, const Targets& targets, float lr) {
+void CpuPlan::submit(const float* images, const Targets& targets, float lr) {
   check(spec().mode == Mode::kTrain, "ERR_SKNET_NATIVE", "this plan does not train");
   const int64_t shard_floats = graph().input.size();
   packed_is_old_ = true;
@@ -162,7 +162,7 @@ StepOutcome CpuPlan::collect() { return outcome_; }
 Totals CpuPlan::evaluate(const float* images, const int32_t* labels, int count) {
   check(spec().mode == Mode::kInfer, "ERR_SKNET_NATIVE", "this plan does not evaluate");
   load_images(images, count);
-  load_labels({labels, nullptr, nullptr}, 0, count);
+  load_labels({labels}, 0, count);
   run_phase(Phase::kForward);
   run_phase(Phase::kLoss);
   const float* totals = a_.results + program_.totals_at;

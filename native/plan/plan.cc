@@ -19,8 +19,4 @@ void Plan::copy_values(Plan& from, bool ema) {
   }
 }
 
-void Plan::submit_mixed(const float*, const Targets&, float) {
-  throw Error("ERR_SKNET_OPTION", "data.mixup, data.cutmix: this device does not train on mixed images").with_option("data.mixup");
-}
-
 }  // namespace sknet::plan

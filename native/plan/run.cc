@@ -59,11 +59,7 @@ class Steps {
 
   void submit(const float* images, const Targets& targets, double lr, double wait, std::vector<int32_t> indices,
               std::vector<BadSample> bad) {
-    if (targets.mix == nullptr) {
-      plan_.submit(images, targets.labels, static_cast<float>(lr));
-    } else {
-      plan_.submit_mixed(images, targets, static_cast<float>(lr));
-    }
+    plan_.submit(images, targets, static_cast<float>(lr));
     under_way_.push_back({wait, std::move(indices), std::move(bad)});
   }
 

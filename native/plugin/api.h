@@ -6,7 +6,7 @@
 
 namespace sknet::plugin {
 
-constexpr uint32_t kApiVersion = 2;
+constexpr uint32_t kApiVersion = 3;
 constexpr const char* kEntry = "sknet_plugin_entry";
 
 // What went wrong: core/error.h, cut to size.
@@ -102,7 +102,9 @@ struct Api {
   // `tensor`: its index in the graph's list. `kept`: whether the plan has that section of it.
   int (*read)(PlanHandle* plan, int32_t section, int32_t tensor, float* data, int32_t* kept, Failure* failure);
   int (*write)(PlanHandle* plan, int32_t section, int32_t tensor, const float* data, int32_t* kept, Failure* failure);
-  int (*submit)(PlanHandle* plan, const float* images, const int32_t* labels, float lr, Failure* failure);
+  // labels2, mix: null where no images are mixed.
+  int (*submit)(PlanHandle* plan, const float* images, const int32_t* labels, const int32_t* labels2, const float* mix, float lr,
+                Failure* failure);
   int (*collect)(PlanHandle* plan, OutcomeData* outcome, Failure* failure);
   int (*evaluate)(PlanHandle* plan, const float* images, const int32_t* labels, int32_t count, OutcomeData* totals, Failure* failure);
   int (*infer)(PlanHandle* plan, const float* images, int32_t count, float* out, Failure* failure);

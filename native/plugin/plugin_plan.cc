@@ -53,7 +53,9 @@ bool PluginPlan::write(plan::Section section, const plan::Tensor& tensor, const 
   return kept != 0;
 }
 
-void PluginPlan::submit(const float* images, const int32_t* labels, float lr) { call(api_.submit, images, labels, lr); }
+void PluginPlan::submit(const float* images, const plan::Targets& targets, float lr) {
+  call(api_.submit, images, targets.labels, targets.labels2, targets.mix, lr);
+}
 
 plan::StepOutcome PluginPlan::collect() {
   OutcomeData o{};

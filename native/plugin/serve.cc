@@ -67,8 +67,9 @@ int write(PlanHandle* plan, int32_t section, int32_t tensor, const float* data, 
   return guarded(failure, [&] { *kept = plan_of(plan).write(static_cast<plan::Section>(section), tensor_of(plan, tensor), data) ? 1 : 0; });
 }
 
-int submit(PlanHandle* plan, const float* images, const int32_t* labels, float lr, Failure* failure) {
-  return guarded(failure, [&] { plan_of(plan).submit(images, labels, lr); });
+int submit(PlanHandle* plan, const float* images, const int32_t* labels, const int32_t* labels2, const float* mix, float lr,
+           Failure* failure) {
+  return guarded(failure, [&] { plan_of(plan).submit(images, {labels, labels2, mix}, lr); });
 }
 
 int collect(PlanHandle* plan, OutcomeData* outcome, Failure* failure) {

@@ -42,7 +42,7 @@ BenchResult bench(const Network& network, const BenchOptions& options) {
     if (options.train) {
       // As training does: the next batch is on its way while one runs.
       while (under_way < plan->depth()) {
-        plan->submit(images.data(), labels.data(), 1e-3f);
+        plan->submit(images.data(), {labels.data()}, 1e-3f);
         ++under_way;
       }
       result.loss = plan->collect().totals.loss;

@@ -52,7 +52,7 @@ Results run(const Network& network, Precision precision, const std::string& devi
   const std::vector<float> images = numbers(static_cast<int64_t>(x.size()) * 2, 1.7f, 4);
   const std::vector<int32_t> labels = classes(plan->batch(), plan->output_shape().c);
   for (int step = 0; step < kSteps; ++step) {
-    plan->submit(images.data(), labels.data(), 0.02f);
+    plan->submit(images.data(), {labels.data()}, 0.02f);
     r.losses.push_back(static_cast<float>(plan->collect().totals.loss));
   }
   return r;
