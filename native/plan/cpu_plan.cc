@@ -44,6 +44,7 @@ CpuPlan::CpuPlan(PlanSpec spec)
       pool_(spec.threads),
       a_(program_.addresses(arena_.data())),
       memory_(program_.memory(a_)) {
+  check(program_.spec.image_bytes == 0, "ERR_SKNET_NATIVE", "the CPU reads batches of floats");
   exec_.pool = &pool_;
   exec_.workspace = a_.workspace;
   exec_.scratch = a_.scratch;

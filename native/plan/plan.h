@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/picture.h"
 #include "plan/graph.h"
 #include "plan/memory.h"
 #include "plan/step.h"
@@ -52,10 +53,13 @@ class Plan {
   // step that was not finite none changes anything until all that are under way were collected.
   virtual int depth() const = 0;
   virtual void submit(const float* images, const Targets& targets, float lr) = 0;
+  // The same of bytes, by plans that were built for them (PlanSpec::image_bytes); others throw Error ERR_SKNET_NATIVE.
+  virtual void submit(const Pictures& pictures, const Targets& targets, float lr);
   virtual StepOutcome collect() = 0;
 
   // Loss and hits of up to shard_size images with their labels (-1: not counted).
   virtual Totals evaluate(const float* images, const int32_t* labels, int count) = 0;
+  virtual Totals evaluate(const Pictures& pictures, const int32_t* labels, int count);
   // Output of up to shard_size images -> out [count, elements an image].
   virtual void infer(const float* images, int count, float* out) = 0;
   // mode kBlock: training forward, which also updates the running statistics; then backward from dy.

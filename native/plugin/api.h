@@ -1,8 +1,11 @@
 // The border between the addon and a device's plugin (a shared library beside it): plain data and functions, at the level of a plan, so
-// that the two may be built by different compilers. A plugin exports one name, kEntry. Change kApiVersion with anything in this file.
+// that the two may be built by different compilers. A plugin exports one name, kEntry. Change kApiVersion with anything in this file
+// or in core/picture.h.
 #pragma once
 
 #include <cstdint>
+
+#include "core/picture.h"
 
 namespace sknet::plugin {
 
@@ -42,6 +45,7 @@ struct SpecData {
   int32_t layer_count, candidate_count, weight_decay_count, lr_scale_count;
   int32_t height, width, channels, mode, shard_size, shards, precision, fuse, time_steps, nesterov;
   float label_smoothing, momentum;
+  int64_t image_bytes;
   double grad_clip, ema_decay, trust;
 };
 
@@ -105,8 +109,12 @@ struct Api {
   // labels2, mix: null where no images are mixed.
   int (*submit)(PlanHandle* plan, const float* images, const int32_t* labels, const int32_t* labels2, const float* mix, float lr,
                 Failure* failure);
+  int (*submit_pictures)(PlanHandle* plan, const Pictures* pictures, const int32_t* labels, const int32_t* labels2, const float* mix,
+                         float lr, Failure* failure);
   int (*collect)(PlanHandle* plan, OutcomeData* outcome, Failure* failure);
   int (*evaluate)(PlanHandle* plan, const float* images, const int32_t* labels, int32_t count, OutcomeData* totals, Failure* failure);
+  int (*evaluate_pictures)(PlanHandle* plan, const Pictures* pictures, const int32_t* labels, int32_t count, OutcomeData* totals,
+                           Failure* failure);
   int (*infer)(PlanHandle* plan, const float* images, int32_t count, float* out, Failure* failure);
   int (*block_forward)(PlanHandle* plan, const float* x, float* y, Failure* failure);
   int (*block_backward)(PlanHandle* plan, const float* dy, float* dx, Failure* failure);
