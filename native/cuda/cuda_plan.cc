@@ -96,7 +96,7 @@ void CudaPlan::bind_steps() {
   const std::vector<int64_t> packed = program_.packed_offsets();
   for (size_t i = 0; i < program_.steps.size(); ++i) {
     const plan::Step& step = program_.steps[i];
-    if (step.bind) bound_.push_back({step.info.phase, step.bind(at_), a_.packed + packed[i]});
+    if (step.bind) bound_.push_back({step.info.phase, step.bind(at_), a_.packed + packed[i], program_.workspace(a_, step)});
   }
 }
 
@@ -159,9 +159,11 @@ void CudaPlan::launch(size_t place, Graph& graph, Record record) {
 
 void CudaPlan::run_bound(size_t index) {
   const Bound& step = bound_[index];
-  exec_.packed = step.packed;
-  if (!program_.keeps_packed() && step.calls.pack) step.calls.pack(exec_);
-  step.calls.run(exec_);
+  Exec exec = exec_;
+  exec.packed = step.packed;
+  exec.workspace = step.workspace;
+  if (!program_.keeps_packed() && step.calls.pack) step.calls.pack(exec);
+  step.calls.run(exec);
   if (timer_) timer_->mark(index, compute_.get());
 }
 

@@ -96,7 +96,7 @@ class CudaPlan : public plan::Plan {
   struct Bound {
     plan::Phase phase;
     plan::Calls calls;
-    char* packed;
+    char *packed, *workspace;
   };
   std::vector<Bound> bound_;
   std::optional<StepTimer> timer_;
