@@ -60,4 +60,22 @@ describe('mixed batches on cuda-emulated', function () {
       plan.dispose()
     })
   }
+
+  it('follow images that grow, with a validation, and end where another such run does', async () => {
+    const fit = async (): Promise<unknown[]> => {
+      const model = createModel('sknet_tiny_cifar', { classes: 4, seed: 0 })
+      const data = { augment: 'light', size: 16, startSize: 8, rampEpochs: [1, 2] as [number, number] } as const
+      const trainer = new Trainer(model, { recipe: 'cifar', epochs: 2, batchSize: 2, device: emulated, data, eval: { crop: 8 } })
+      const images = (split: 'train' | 'val') => synthetic({ split, count: 4, classes: 4, size: 16, seed: 1 })
+      const numbers: unknown[] = []
+      for await (const event of trainer.fit({ train: images('train'), val: images('val') })) {
+        if (event.type === 'step') numbers.push(event.loss)
+        if (event.type === 'epoch') numbers.push(event.top1, event.valLoss)
+      }
+      return [...numbers, ...model.weights().values()]
+    }
+    const [first, second] = [await fit(), await fit()]
+    expect(first).to.deep.equal(second)
+    expect(first.slice(0, 2).every((loss) => typeof loss === 'number' && loss > 0)).to.equal(true)
+  })
 })
