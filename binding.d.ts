@@ -57,6 +57,11 @@ export interface PlanOptions {
   shardSize: number
   /** Shards a step; a step's batch is shardSize * shards. 1 unless mode is train. */
   shards: number
+  /**
+   * Of a device: 0 or left out: batches are of floats. Otherwise they come from loaders that were given as many imageBytes, as bytes, and the
+   * device does the rest; trainBatch and infer are refused.
+   */
+  imageBytes?: number
   threads: number
   /** cpu (default), cuda, cuda:N or cuda-emulated. */
   device?: string
@@ -142,6 +147,8 @@ export interface TrainChunk {
   /** Seconds of them spent waiting for data. */
   waitSeconds: Float64Array
   bad: BadSample[]
+  /** Of the batches taken, images that were resized here because they were too large for it to be done on the device. */
+  resizedOnHost: number
   /** The loader has no further full batch. */
   endOfEpoch: boolean
   /** The step after the last counted one had a non-finite loss or gradient; the weights were not updated with it. */
@@ -293,6 +300,12 @@ export interface LoaderOptions {
    */
   mixup?: number
   cutmix?: number
+  /**
+   * 0 or left out: batches are of floats. Otherwise of bytes, with what is left to do for a plan of as many imageBytes; so many an image
+   * on the average, at least those of a finished one in whole pieces of 16. Without effects they are parts of pictures, to be resized by the plan; such as
+   * are too large for the room there is, or have more than 8 times the bytes of the finished image, are resized here and counted.
+   */
+  imageBytes?: number
   threads: number
   /** Batches prepared ahead. */
   ahead: number
@@ -301,8 +314,9 @@ export interface LoaderOptions {
 }
 
 export interface Batch {
-  /** NHWC [count, height, width, 3] */
+  /** NHWC [count, height, width, 3]; empty where the batch is of bytes, which do not leave the core. */
   images: Float32Array
+  pictures?: { bytes: number; resizedOnHost: number }
   /** -1 for a skipped sample. */
   labels: Int32Array
   /** With mixup or cutmix: the other label of each image, and the share of the target that is the first one's. */

@@ -56,7 +56,7 @@ export async function benchNetwork(args: Args, repeats: Repeats, output: Output)
 export function networkPlan(model: Model, { mode, batch, size, threads, device, precision }: StepShape, timeSteps: boolean): Plan {
   if (mode === 'infer') return inferencePlan(model, size, batch, { device, threads, timeSteps }, precision)
   const options = resolveOptions([checkOptions({ batchSize: batch, shardSize: batch, threads, device, precision })])
-  return trainPlan(model, options, size, timeSteps)
+  return trainPlan(model, options, size, { timeSteps })
 }
 
 /** Throws ERR_SKNET_OOM where the plan does not fit; a step throws ERR_SKNET_DIVERGED for a loss that is no number. */

@@ -18,6 +18,7 @@ type Kind = keyof typeof kindFlags
 
 const loaderFlags: Record<string, Flag> = {
   data: { kind: 'text', value: 'PATH', about: '--loader: CIFAR binaries, a folder of images or tar shards' },
+  bytes: { kind: 'switch', about: '--loader: batches as a CUDA device gets them, bytes that it resizes, flips and normalises' },
   images: {
     kind: 'number',
     value: 'N',

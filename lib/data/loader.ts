@@ -114,9 +114,12 @@ export function loader(dataset: Dataset, settings: LoaderSettings): AsyncIterabl
   }
 }
 
-/** The native loader of one epoch, for who drives it himself (Plan.trainSteps, Plan.evaluate). Threads start now; dispose() ends them. */
-export function openLoader(dataset: Dataset, settings: LoaderSettings): Loader {
-  const options = resolve(dataset, settings)
+/**
+ * The native loader of one epoch, for who drives it himself (Plan.trainSteps, Plan.evaluate). Threads start now; dispose() ends them.
+ * @param imageBytes as in the native LoaderOptions: what image-bytes.ts says for the device that the batches are for
+ */
+export function openLoader(dataset: Dataset, settings: LoaderSettings, imageBytes = 0): Loader {
+  const options = { ...resolve(dataset, settings), imageBytes }
   const source = dataset.open()
   const native = callNative((binding) => new binding.Loader(source, options))
   dataset.feed?.(native)

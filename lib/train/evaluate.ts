@@ -1,7 +1,8 @@
 /** Accuracy and loss of a model on a data set. */
 import { badOption, integer, knownKeys, list, oneOf, optional } from '../check.js'
 import { asDataset, type Dataset } from '../data/dataset.js'
-import { openLoader } from '../data/loader.js'
+import { imageBytes } from '../data/image-bytes.js'
+import { openLoader, type LoaderSettings } from '../data/loader.js'
 import { resolveDevice } from '../device.js'
 import { SknetError } from '../errors.js'
 import { asModel, type Model } from '../model/model.js'
@@ -52,11 +53,12 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
   const transform = modelView(model, dataset, checked.view)
   const batchSize = Math.min(checked.batchSize, dataset.size)
   const signal = options.signal ?? new AbortController().signal
-  const plan = inferencePlan(model, transform.height, batchSize, { device: checked.device, threads })
+  const bytes = imageBytes(transform, checked.device)
+  const plan = inferencePlan(model, transform.height, batchSize, { device: checked.device, threads, imageBytes: bytes })
   try {
     checkMemory([plan], batchSize)
     await writeTensors(plan, 'value', model.weights())
-    const result = await runEvaluation(plan, evaluationLoader({ dataset, batchSize, transform, threads }), signal)
+    const result = await runEvaluation(plan, evaluationLoader({ dataset, batchSize, transform, threads, imageBytes: bytes }), signal)
     if (signal.aborted) throw abortError(signal, null)
     return result
   } finally {
@@ -64,8 +66,8 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
   }
 }
 
-export function evaluationLoader({ dataset, batchSize, transform, threads }: EvaluationSetup): Loader {
-  return openLoader(dataset, {
+export function evaluationLoader({ dataset, batchSize, transform, threads, imageBytes }: EvaluationSetup): Loader {
+  const settings: LoaderSettings = {
     batchSize,
     seed: 0,
     epoch: 0,
@@ -76,7 +78,8 @@ export function evaluationLoader({ dataset, batchSize, transform, threads }: Eva
     threads,
     ahead: BATCHES_AHEAD,
     onBadSample: 'skip',
-  })
+  }
+  return openLoader(dataset, settings, imageBytes)
 }
 
 /** Runs everything the loader has through the plan and disposes the loader. After an abort the numbers are those of a part. */

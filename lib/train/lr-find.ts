@@ -12,7 +12,7 @@ import { checkData } from './open.js'
 import type { PartialTrainOptions, TrainOptions } from './option-types.js'
 import { checkMemory, trainPlan, threadCount, writeTensors } from './plans.js'
 import { checkRecipe, defaultRecipe, type Recipe, type RecipeName } from './recipes.js'
-import { trainingBatches, trainingSize } from './views.js'
+import { trainingBatches, trainingImageBytes, trainingSize } from './views.js'
 
 export interface LrFindOptions extends PartialTrainOptions {
   /** Where batch size, momentum and the like come from; as for a Trainer. */
@@ -65,7 +65,8 @@ export async function findLearningRate(model: Model, train: Dataset, options: Lr
 }
 
 async function runRates(model: Model, train: Dataset, options: TrainOptions, rates: Float64Array, signal: AbortSignal): Promise<LrPoint[]> {
-  const plan = trainPlan(model, options, trainingSize(options, train))
+  const size = trainingSize(options, train)
+  const plan = trainPlan(model, options, size, { imageBytes: trainingImageBytes(train, options, size) })
   const points: LrPoint[] = []
   let batches: Loader | null = null
   try {

@@ -21,7 +21,15 @@ import { checkResolution, sizeOfEpoch } from './resolution.js'
 import { clearRunFolder, describeRun, prepareRunFolder, runFolder, trimResults, type RunFolder } from './run-folder.js'
 import { TrainSession } from './session.js'
 import { dataIdentity, freshState, storedOptions, type RunIdentity } from './state.js'
-import { preprocessingOf, trainingBatches, trainingSize, trainingView, validationSetup, validationView } from './views.js'
+import {
+  preprocessingOf,
+  trainingBatches,
+  trainingImageBytes,
+  trainingSize,
+  trainingView,
+  validationSetup,
+  validationView,
+} from './views.js'
 
 export interface FitData {
   train: Dataset
@@ -89,14 +97,21 @@ async function openUnlocked(
 
   const plans: Plan[] = []
   try {
-    const plan = trainPlan(model, options, size)
+    const planOf = (side: number): Plan => trainPlan(model, options, side, { imageBytes: trainingImageBytes(train, options, side) })
+    const plan = planOf(size)
     plans.push(plan)
     const validation =
       setup === null
         ? null
         : {
             ...setup,
-            plan: inferencePlan(model, setup.transform.height, setup.batchSize, { device: options.device, threads }, options.precision),
+            plan: inferencePlan(
+              model,
+              setup.transform.height,
+              setup.batchSize,
+              { device: options.device, threads, imageBytes: setup.imageBytes },
+              options.precision,
+            ),
           }
     if (validation !== null) plans.push(validation.plan)
     checkMemory(plans, options.batchSize)
@@ -112,6 +127,7 @@ async function openUnlocked(
       identity,
       versions,
       plan,
+      planOf,
       openTraining: (epoch, skip) => trainingBatches(train, options, threads, epoch, skip),
       sizeOf: (epoch) => sizeOfEpoch(options.data, size, epoch),
       size,

@@ -12,8 +12,8 @@ export type Tensors = Map<string, Float32Array>
 /** Floats copied between two turns of the event loop: about a millisecond of work. */
 const SLICE = 1 << 20
 
-/** The plan of a training step for input of `size` x `size`. Its weights are still to be written. timeSteps: as in PlanOptions. */
-export function trainPlan(model: Model, options: TrainOptions, size: number, timeSteps = false): Plan {
+/** The plan of a training step for input of `size` x `size`. Its weights are still to be written. */
+export function trainPlan(model: Model, options: TrainOptions, size: number, { timeSteps = false, imageBytes = 0 }: Reading = {}): Plan {
   const tensors = model.tensors()
   const plan = buildPlan({
     layers: model.spec.layers,
@@ -24,6 +24,7 @@ export function trainPlan(model: Model, options: TrainOptions, size: number, tim
     threads: threadCount(options.threads),
     device: resolveDevice(options.device),
     precision: options.precision,
+    imageBytes,
     timeSteps,
     labelSmoothing: options.loss.labelSmoothing,
     optimizer: planOptimizer(options.optimizer, options.ema.decay, tensors),
@@ -38,13 +39,17 @@ export function trainPlan(model: Model, options: TrainOptions, size: number, tim
   return plan
 }
 
-export interface Where {
+/** As in PlanOptions. */
+interface Reading {
+  timeSteps?: boolean
+  imageBytes?: number
+}
+
+export interface Where extends Reading {
   /** As asked for: auto, cpu, cuda, cuda:N or cuda-emulated. */
   device: string
   /** null: all that the process may use. */
   threads: number | null
-  /** As in PlanOptions. */
-  timeSteps?: boolean
 }
 
 /** A plan that evaluates up to `batchSize` images at a time. */
@@ -58,6 +63,7 @@ export function inferencePlan(model: Model, size: number, batchSize: number, whe
     threads: threadCount(where.threads),
     device: resolveDevice(where.device),
     precision,
+    imageBytes: where.imageBytes ?? 0,
     timeSteps: where.timeSteps ?? false,
   })
 }

@@ -17,7 +17,7 @@ import { trainLoop, type LoopHooks, type StopReason } from './loop.js'
 import { addChunk, emptySums } from './metrics.js'
 import { trainedInfo } from './model-info.js'
 import type { TrainOptions } from './option-types.js'
-import { readTensors, trainPlan, writeTensors } from './plans.js'
+import { readTensors, writeTensors } from './plans.js'
 import type { EvaluationSetup } from './views.js'
 import { addResult, logEvents, type RunFolder } from './run-folder.js'
 import type { RunIdentity, RunState } from './state.js'
@@ -32,6 +32,8 @@ export interface SessionParts {
   identity: RunIdentity
   versions: Record<string, string>
   plan: Plan
+  /** One for images of `size`, without weights. */
+  planOf: (size: number) => Plan
   /** Side of the training input that `plan` is for. */
   size: number
   /** That of an epoch; the plan follows it. */
@@ -200,8 +202,8 @@ export class TrainSession implements LoopHooks, Session {
   /** A plan for images of `size`, with everything that the one so far has learnt. */
   async #fitPlan(size: number): Promise<void> {
     if (size === this.#size) return
-    const { model, options } = this.#parts
-    const next = trainPlan(model, options, size)
+    const { options, planOf } = this.#parts
+    const next = planOf(size)
     try {
       const sections = ['value', 'momentum', ...(options.ema.decay > 0 ? (['ema'] as const) : [])] as const
       for (const section of sections) await writeTensors(next, section, await readTensors(this.#plan, section))

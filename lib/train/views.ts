@@ -1,7 +1,9 @@
 /** How a run looks at its data: the transforms of training and validation, and the batches of an epoch. */
 import type { Dataset } from '../data/dataset.js'
-import { openLoader } from '../data/loader.js'
+import { imageBytes } from '../data/image-bytes.js'
+import { openLoader, type LoaderSettings } from '../data/loader.js'
 import { evalTransform, trainTransform } from '../data/presets.js'
+import { resolveDevice } from '../device.js'
 import type { Model } from '../model/model.js'
 import { defaultPreprocessing, type Preprocessing } from '../model/preprocessing.js'
 import type { Loader, TransformOptions } from '../native.js'
@@ -17,6 +19,8 @@ export interface EvaluationSetup {
   batchSize: number
   transform: TransformOptions
   threads: number
+  /** Of its batches and the plan that reads them, see image-bytes.ts. */
+  imageBytes: number
 }
 
 /** Side of the training input: the option, else what suits the data. */
@@ -57,13 +61,20 @@ export function modelView(model: Model, dataset: Dataset, options: TrainOptions[
 }
 
 export function validationSetup(val: Dataset, options: TrainOptions, threads: number): EvaluationSetup {
-  return { dataset: val, batchSize: Math.min(options.shardSize, val.size), transform: validationView(val, options), threads }
+  const transform = validationView(val, options)
+  const batchSize = Math.min(options.shardSize, val.size)
+  return { dataset: val, batchSize, transform, threads, imageBytes: imageBytes(transform, resolveDevice(options.device)) }
+}
+
+/** Of training batches with images of `size`, and of the plan that reads them. */
+export function trainingImageBytes(train: Dataset, options: TrainOptions, size: number): number {
+  return imageBytes(trainingView(train, options, size), resolveDevice(options.device))
 }
 
 /** The batches of one epoch from number `skip` on; order and augmentation follow from (seed, epoch, sample). */
 export function trainingBatches(train: Dataset, options: TrainOptions, threads: number, epoch: number, skip: number): Loader {
   const size = sizeOfEpoch(options.data, trainingSize(options, train), epoch)
-  return openLoader(train, {
+  const settings: LoaderSettings = {
     transform: trainingView(train, options, size),
     threads,
     batchSize: options.batchSize,
@@ -77,7 +88,8 @@ export function trainingBatches(train: Dataset, options: TrainOptions, threads: 
     skipBatches: skip,
     ahead: BATCHES_AHEAD,
     onBadSample: options.data.onBadSample,
-  })
+  }
+  return openLoader(train, settings, trainingImageBytes(train, options, size))
 }
 
 /** What a model has to do with a picture to see it as evaluation does. */

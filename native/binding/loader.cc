@@ -132,6 +132,7 @@ data::LoaderOptions loader_options(const Options& options) {
   loader.drop_last = options.boolean("dropLast");
   loader.skip_batches = options.integer("skipBatches", 0, std::numeric_limits<int32_t>::max());
   loader.transform = transform_options(options.object("transform"));
+  if (options.has("imageBytes")) loader.image_bytes = options.integer("imageBytes", 0, int64_t{1} << 40);
   if (options.has("mixup")) loader.mix.mixup = options.number("mixup");
   if (options.has("cutmix")) loader.mix.cutmix = options.number("cutmix");
   check(loader.mix.mixup >= 0 && loader.mix.cutmix >= 0, "ERR_SKNET_NATIVE", "mixup and cutmix must be at least 0");
@@ -150,6 +151,10 @@ struct TakenBatch {
   std::vector<int32_t> labels, indices, labels2;
   std::vector<float> mix;  // with labels2: empty where nothing was mixed
   std::vector<BadSample> bad;
+  // Of a batch of bytes, which stays here.
+  bool of_bytes = false;
+  int64_t bytes = 0;
+  int resized_on_host = 0;
 };
 
 TakenBatch take_batch(data::Loader& loader, data::FloatBufferPool& pool) {
@@ -165,7 +170,10 @@ TakenBatch take_batch(data::Loader& loader, data::FloatBufferPool& pool) {
       taken.mix.assign(batch->mix, batch->mix + batch->count);
     }
     taken.bad = batch->bad;
-    taken.images = loader.take_images(pool.take(loader.images_size()));
+    taken.of_bytes = batch->images == nullptr;
+    taken.bytes = batch->pictures.size;
+    taken.resized_on_host = batch->resized_on_host;
+    if (!taken.of_bytes) taken.images = loader.take_images(pool.take(loader.images_size()));
   } catch (...) {
     loader.release();
     throw;
@@ -205,7 +213,15 @@ Napi::Float32Array images_to_js(Napi::Env env, TakenBatch& batch, const std::sha
 Napi::Value batch_to_js(Napi::Env env, TakenBatch& batch, const std::shared_ptr<data::FloatBufferPool>& pool) {
   if (batch.end) return env.Null();
   Napi::Object result = Napi::Object::New(env);
-  result.Set("images", images_to_js(env, batch, pool));
+  if (batch.of_bytes) {
+    Napi::Object pictures = Napi::Object::New(env);
+    pictures.Set("bytes", static_cast<double>(batch.bytes));
+    pictures.Set("resizedOnHost", batch.resized_on_host);
+    result.Set("pictures", pictures);
+    result.Set("images", Napi::Float32Array::New(env, 0));
+  } else {
+    result.Set("images", images_to_js(env, batch, pool));
+  }
   result.Set("labels", to_int32_array(env, std::move(batch.labels)));
   result.Set("indices", to_int32_array(env, std::move(batch.indices)));
   if (!batch.mix.empty()) {

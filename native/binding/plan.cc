@@ -71,6 +71,7 @@ Napi::Value chunk_to_js(Napi::Env env, plan::TrainChunk& chunk) {
   out.Set("waitSeconds", to_float64_array(env, std::move(chunk.wait_seconds)));
   out.Set("bad", bad_samples_to_js(env, chunk.bad));
   out.Set("endOfEpoch", chunk.end_of_epoch);
+  out.Set("resizedOnHost", static_cast<double>(chunk.resized_on_host));
   out.Set("voided", chunk.voided);
   if (!chunk.non_finite) {
     out.Set("nonFinite", env.Null());

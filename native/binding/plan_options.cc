@@ -82,6 +82,7 @@ plan::PlanSpec plan_spec(const Options& options) {
   spec.mode = mode_of(options);
   spec.shard_size = options.int32("shardSize", 1, kMaxSize);
   spec.shards = options.int32("shards", 1, kMaxSize);
+  if (options.has("imageBytes")) spec.image_bytes = options.integer("imageBytes", 0, int64_t{1} << 40);
   spec.threads = options.int32("threads", 1, 4096);
   spec.isa = options.has("isa") ? isa_from_name(options.string("isa"), "isa") : isa_in_use();
   if (options.has("precision")) spec.precision = precision_of(options.string("precision"));

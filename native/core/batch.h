@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/picture.h"
+
 namespace sknet {
 
 struct BadSample {
@@ -13,7 +15,10 @@ struct BadSample {
 };
 
 struct Batch {
-  const float* images = nullptr;     // NHWC [count, height, width, 3]
+  // NHWC [count, height, width, 3]; null where the batch is of bytes.
+  const float* images = nullptr;
+  Pictures pictures{};               // of a batch of bytes
+  int resized_on_host = 0;           // of its pictures, those that were to be resized on the device and were too large for that
   const int32_t* labels = nullptr;   // [count]; -1: a skipped sample
   const int32_t* indices = nullptr;  // [count]; place in the source
   // Where images were mixed, else null: the other image's label (of an image that was not, its own), and the image's own share.

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "cuda/device.h"
 #include "cuda/image_rows.h"
+#include "cuda/pictures.h"
 #include "cuda/registry_cuda.h"
 #include "plan/shard_tree.h"
 
@@ -37,8 +38,8 @@ CudaPlan::CudaPlan(const plan::PlanSpec& spec, int device)
       program_(spec, cuda_op_table(spec.precision), 1),
       footprint_(program_),
       graphs_(use_graphs() && !spec.time_steps),
-      compute_(make_stream()),
-      copy_(make_stream()) {
+      compute_(make_stream()) {
+  check_input();
   allocate();
   exec_.workspace = a_.workspace;
   exec_.stream = compute_.get();
@@ -49,8 +50,16 @@ CudaPlan::CudaPlan(const plan::PlanSpec& spec, int device)
 CudaPlan::~CudaPlan() {
   // Memory must not go while the device works with it.
   (void)cudaSetDevice(device_);
-  (void)cudaStreamSynchronize(copy_.get());
+  inputs_.reset();
   (void)cudaStreamSynchronize(compute_.get());
+}
+
+void CudaPlan::check_input() const {
+  const plan::PlanSpec& s = spec();
+  if (s.image_bytes == 0) return;
+  const int64_t least = picture_bytes(int64_t{3} * s.height * s.width);
+  check(s.channels == 3 && s.mode != plan::Mode::kBlock && s.image_bytes >= least, "ERR_SKNET_NATIVE",
+        "a plan of batches of bytes trains or evaluates on 3 channels and takes at least " + std::to_string(least) + " bytes an image");
 }
 
 void CudaPlan::allocate() {
@@ -66,23 +75,15 @@ void CudaPlan::allocate() {
   char* next = memory_.get() + whole_memory_lines(program_.bytes());
   control_ = reinterpret_cast<UpdateControl*>(std::exchange(next, next + kMemoryLine));
   staging_ = reinterpret_cast<float*>(std::exchange(next, next + footprint_.staging));
-  make_slots(next);
-  arm();
-}
-
-void CudaPlan::make_slots(char* next) {
-  const int64_t input = footprint_.images + footprint_.labels;
+  inputs_.emplace(spec(), graph(), footprint_, next);
+  step_graphs_.resize(inputs_->places());
   slots_.resize(static_cast<size_t>(footprint_.slots));
   for (Slot& slot : slots_) {
-    slot.host = pinned(static_cast<size_t>(input) + sizeof(Letter));
-    slot.host_images = reinterpret_cast<float*>(slot.host.get());
-    slot.host_labels = reinterpret_cast<int32_t*>(slot.host.get() + footprint_.images);
-    slot.letter = reinterpret_cast<Letter*>(slot.host.get() + input);
-    slot.images = reinterpret_cast<float*>(std::exchange(next, next + footprint_.images));
-    slot.labels = reinterpret_cast<int32_t*>(std::exchange(next, next + footprint_.labels));
-    slot.copied = make_event();
+    slot.memory = pinned(sizeof(Letter));
+    slot.letter = reinterpret_cast<Letter*>(slot.memory.get());
     slot.done = make_event();
   }
+  arm();
 }
 
 void CudaPlan::arm() {
@@ -95,7 +96,7 @@ void CudaPlan::bind_steps() {
   const std::vector<int64_t> packed = program_.packed_offsets();
   for (size_t i = 0; i < program_.steps.size(); ++i) {
     const plan::Step& step = program_.steps[i];
-    if (step.bind) bound_.push_back({step.info.phase, step.bind(at_), a_.packed + packed[i]});
+    if (step.bind) bound_.push_back({step.info.phase, step.bind(at_), a_.packed + packed[i], program_.workspace(a_, step)});
   }
 }
 
@@ -141,28 +142,15 @@ bool CudaPlan::write(plan::Section section, const plan::Tensor& tensor, const fl
   return true;
 }
 
-void CudaPlan::fill(Slot& slot, const float* images, const int32_t* labels, int count) {
-  const int64_t image = graph().input.size() / graph().input.n;
-  std::copy_n(images, count * image, slot.host_images);
-  for (int n = count; n < batch(); ++n) std::copy_n(images + (count - 1) * image, image, slot.host_images + n * image);
-  std::fill_n(slot.host_labels, batch(), -1);
-  if (labels != nullptr) std::copy_n(labels, count, slot.host_labels);
-  check_cuda(cudaMemcpyAsync(slot.images, slot.host_images, static_cast<size_t>(footprint_.images + footprint_.labels),
-                             cudaMemcpyHostToDevice, copy_.get()),
-             "copying a batch to the device");
-  check_cuda(cudaEventRecord(slot.copied.get(), copy_.get()), "copying a batch to the device");
-  check_cuda(cudaStreamWaitEvent(compute_.get(), slot.copied.get(), 0), "waiting for a batch");
-}
-
-void CudaPlan::launch(Slot& slot, Graph& graph, Record record) {
+void CudaPlan::launch(size_t place, Graph& graph, Record record) {
   if (!graphs_) {
-    (this->*record)(slot);
+    (this->*record)(place);
     check_cuda(cudaGetLastError(), "starting a kernel");
     return;
   }
   if (graph == nullptr) {
     graph = capture(compute_.get(), [&] {
-      (this->*record)(slot);
+      (this->*record)(place);
       check_cuda(cudaGetLastError(), "starting a kernel");
     });
   }
@@ -171,9 +159,11 @@ void CudaPlan::launch(Slot& slot, Graph& graph, Record record) {
 
 void CudaPlan::run_bound(size_t index) {
   const Bound& step = bound_[index];
-  exec_.packed = step.packed;
-  if (!program_.keeps_packed() && step.calls.pack) step.calls.pack(exec_);
-  step.calls.run(exec_);
+  Exec exec = exec_;
+  exec.packed = step.packed;
+  exec.workspace = step.workspace;
+  if (!program_.keeps_packed() && step.calls.pack) step.calls.pack(exec);
+  step.calls.run(exec);
   if (timer_) timer_->mark(index, compute_.get());
 }
 
@@ -195,20 +185,25 @@ void CudaPlan::pack_all() {
   }
 }
 
-void CudaPlan::load(const Slot& slot, int shard) {
+void CudaPlan::load(size_t index, int shard) {
+  const Place& place = inputs_->place(index);
   const plan::Shape& in = graph().input;
-  const float* images = slot.images + shard * in.size();
-  if (program_.input_rows) {
-    check_cuda(cudaMemcpyAsync(at_(program_.input), images, static_cast<size_t>(in.size()) * sizeof(float), cudaMemcpyDeviceToDevice,
-                               compute_.get()),
-               "loading images");
+  const int64_t size = spec().shard_size, first = shard * size;
+  void* const to = at_(program_.input);
+  const auto copy = [&](void* target, const void* from, int64_t floats) {
+    check_cuda(cudaMemcpyAsync(target, from, static_cast<size_t>(floats) * sizeof(float), cudaMemcpyDeviceToDevice, compute_.get()),
+               "loading a batch");
+  };
+  if (spec().image_bytes > 0) {
+    pictures_in(place.pictures, first, size, in.h, in.w, program_.input_rows, program_.layout, to, compute_.get());
+  } else if (program_.input_rows) {
+    copy(to, place.images + shard * in.size(), in.size());
   } else {
-    rows_in(images, in.rows(), in.c, program_.layout, at_(program_.input), compute_.get());
+    rows_in(place.images + shard * in.size(), in.rows(), in.c, program_.layout, to, compute_.get());
   }
-  const int32_t* labels = slot.labels + static_cast<int64_t>(shard) * spec().shard_size;
-  check_cuda(cudaMemcpyAsync(a_.labels, labels, static_cast<size_t>(spec().shard_size) * sizeof(int32_t), cudaMemcpyDeviceToDevice,
-                             compute_.get()),
-             "loading labels");
+  copy(a_.labels, place.labels + first, size);
+  copy(a_.labels + size, place.labels2 + first, size);
+  copy(a_.labels + 2 * size, place.mix + first, size);
 }
 
 void CudaPlan::send_letter(Slot& slot) {
@@ -219,13 +214,11 @@ void CudaPlan::send_letter(Slot& slot) {
   send(&slot.letter->control, control_, sizeof(UpdateControl));
 }
 
-void CudaPlan::record_step(Slot& slot) {
-  check_cuda(cudaMemcpyAsync(&control_->lr, &slot.letter->lr, sizeof(float), cudaMemcpyHostToDevice, compute_.get()),
-             "writing the learning rate");
+void CudaPlan::record_step(size_t place) {
   pack_all();
   plan::ShardTree tree(Floats{compute_.get()}, a_.stack, program_.sizes.results);
   for (int shard = 0; shard < spec().shards; ++shard) {
-    load(slot, shard);
+    if (spec().shards > 1) load(place, shard);
     start_timer();
     for (size_t i = 0; i < bound_.size(); ++i) run_bound(i);
     if (shard + 1 < spec().shards) tree.add(a_.results, shard);
@@ -234,33 +227,40 @@ void CudaPlan::record_step(Slot& slot) {
   start_timer();
   program_.update->run(exec_, {a_.tensors, a_.results, a_.momentum, a_.ema, a_.results + program_.totals_at, control_}, spec().shards);
   if (timer_) timer_->mark(bound_.size(), compute_.get());
-  send_letter(slot);
 }
 
-void CudaPlan::record_infer(Slot& slot) {
-  load(slot, 0);
+void CudaPlan::record_infer(size_t) {
   start_timer();
   run_phase(plan::Phase::kForward);
 }
 
-void CudaPlan::record_evaluate(Slot& slot) {
-  record_infer(slot);
+void CudaPlan::record_evaluate(size_t place) {
+  record_infer(place);
   run_phase(plan::Phase::kLoss);
-  send_letter(slot);
 }
 
-void CudaPlan::submit(const float* images, const int32_t* labels, float lr) {
+void CudaPlan::start(const Images& images, const plan::Targets& targets, float lr) {
   check(spec().mode == plan::Mode::kTrain, "ERR_SKNET_NATIVE", "this plan does not train");
   check(under_way_.size() < slots_.size(), "ERR_SKNET_NATIVE", "too many steps are under way");
   enter();
   Slot& slot = slots_[next_slot_];
+  const size_t place = next_place_;
+  inputs_->send(next_slot_, place, images, targets, batch(), compute_.get());
   if (under_way_.empty() && std::exchange(stopped_, false)) arm();
   slot.letter->lr = lr;
-  fill(slot, images, labels, batch());
-  launch(slot, slot.step, &CudaPlan::record_step);
+  check_cuda(cudaMemcpyAsync(&control_->lr, &slot.letter->lr, sizeof(float), cudaMemcpyHostToDevice, compute_.get()),
+             "writing the learning rate");
+  if (spec().shards == 1) {
+    load(place, 0);
+    inputs_->release(place, compute_.get());
+  }
+  launch(place, step_graphs_[place], &CudaPlan::record_step);
+  if (spec().shards > 1) inputs_->release(place, compute_.get());
+  send_letter(slot);
   check_cuda(cudaEventRecord(slot.done.get(), compute_.get()), "starting a step");
   under_way_.push_back(next_slot_);
   next_slot_ = (next_slot_ + 1) % slots_.size();
+  next_place_ = (next_place_ + 1) % inputs_->places();
 }
 
 plan::StepOutcome CudaPlan::collect() {
@@ -278,13 +278,19 @@ plan::StepOutcome CudaPlan::collect() {
           .finite = letter.control.live != 0};
 }
 
-plan::Totals CudaPlan::evaluate(const float* images, const int32_t* labels, int count) {
-  check(spec().mode == plan::Mode::kInfer, "ERR_SKNET_NATIVE", "this plan does not evaluate");
+void CudaPlan::load_one(const Images& images, const int32_t* labels, int count) {
   enter();
-  Slot& slot = slots_.front();
   if (std::exchange(packed_is_old_, false)) pack_all();
-  fill(slot, images, labels, count);
-  launch(slot, slot.evaluate, &CudaPlan::record_evaluate);
+  inputs_->send(0, 0, images, {labels}, count, compute_.get());
+  load(0, 0);
+}
+
+plan::Totals CudaPlan::judge(const Images& images, const int32_t* labels, int count) {
+  check(spec().mode == plan::Mode::kInfer, "ERR_SKNET_NATIVE", "this plan does not evaluate");
+  load_one(images, labels, count);
+  launch(0, evaluate_graph_, &CudaPlan::record_evaluate);
+  Slot& slot = slots_.front();
+  send_letter(slot);
   wait(compute_.get());
   if (timer_) timer_->collect();
   const float* totals = slot.letter->totals;
@@ -293,11 +299,8 @@ plan::Totals CudaPlan::evaluate(const float* images, const int32_t* labels, int 
 
 void CudaPlan::infer(const float* images, int count, float* out) {
   check(spec().mode == plan::Mode::kInfer, "ERR_SKNET_NATIVE", "this plan does not infer");
-  enter();
-  Slot& slot = slots_.front();
-  if (std::exchange(packed_is_old_, false)) pack_all();
-  fill(slot, images, nullptr, count);
-  launch(slot, slot.infer, &CudaPlan::record_infer);
+  load_one({.floats = images}, nullptr, count);
+  launch(0, infer_graph_, &CudaPlan::record_infer);
   read_rows(program_.output, output_shape(), count, out);
   if (timer_) timer_->collect();
 }
@@ -312,10 +315,7 @@ void CudaPlan::read_rows(const plan::Ref& ref, const plan::Shape& shape, int cou
 
 void CudaPlan::block_forward(const float* x, float* y) {
   check(spec().mode == plan::Mode::kBlock, "ERR_SKNET_NATIVE", "this plan has no block mode");
-  enter();
-  Slot& slot = slots_.front();
-  fill(slot, x, nullptr, spec().shard_size);
-  load(slot, 0);
+  load_one({.floats = x}, nullptr, spec().shard_size);
   start_timer();
   run_phase(plan::Phase::kForward);
   program_.update->update_statistics(exec_, {.values = a_.tensors, .results = a_.results}, 1);

@@ -1,5 +1,5 @@
 // The executor of CUDA: everything of a plan in one allocation, a whole step (all shards and the update) recorded as one graph for each
-// slot of input, replayed without a word from the host. Steps are started ahead: while one runs, the next one's images are copied.
+// place of input, replayed without a word from the host. Steps are started ahead: while one runs, the next one's images are copied.
 #pragma once
 
 #include <deque>
@@ -8,6 +8,7 @@
 
 #include "cuda/footprint.h"
 #include "cuda/handles.h"
+#include "cuda/inputs.h"
 #include "cuda/step_timer.h"
 #include "plan/plan.h"
 #include "plan/program.h"
@@ -26,9 +27,13 @@ class CudaPlan : public plan::Plan {
   bool read(plan::Section section, const plan::Tensor& tensor, float* data) override;
   bool write(plan::Section section, const plan::Tensor& tensor, const float* data) override;
   int depth() const override { return static_cast<int>(slots_.size()); }
-  void submit(const float* images, const int32_t* labels, float lr) override;
+  void submit(const float* images, const plan::Targets& targets, float lr) override { start({.floats = images}, targets, lr); }
+  void submit(const Pictures& pictures, const plan::Targets& targets, float lr) override { start({.pictures = &pictures}, targets, lr); }
   plan::StepOutcome collect() override;
-  plan::Totals evaluate(const float* images, const int32_t* labels, int count) override;
+  plan::Totals evaluate(const float* images, const int32_t* labels, int count) override { return judge({.floats = images}, labels, count); }
+  plan::Totals evaluate(const Pictures& pictures, const int32_t* labels, int count) override {
+    return judge({.pictures = &pictures}, labels, count);
+  }
   void infer(const float* images, int count, float* out) override;
   void block_forward(const float* x, float* y) override;
   void block_backward(const float* dy, float* dx) override;
@@ -40,36 +45,35 @@ class CudaPlan : public plan::Plan {
     UpdateControl control;
     float lr;
   };
-  // The input of one step, on the host and on the device, and what is recorded for it.
+  // A step that is under way.
   struct Slot {
-    PinnedMemory host;
-    float *host_images, *images;
-    int32_t *host_labels, *labels;
+    PinnedMemory memory;
     Letter* letter;
-    Event copied, done;
-    Graph step, evaluate, infer;
+    Event done;
   };
-  using Record = void (CudaPlan::*)(Slot& slot);
+  using Record = void (CudaPlan::*)(size_t place);
 
+  void check_input() const;
   void allocate();
-  void make_slots(char* next);
   void bind_steps();
   // Lets steps change things again.
   void arm();
   // Each call may come on another thread.
   void enter() const;
 
-  // Copies to a slot and on to the device, repeating the last image and labelling -1 beyond `count`.
-  void fill(Slot& slot, const float* images, const int32_t* labels, int count);
+  void start(const Images& images, const plan::Targets& targets, float lr);
+  plan::Totals judge(const Images& images, const int32_t* labels, int count);
+  // The input of inference: of a call that waits for its end.
+  void load_one(const Images& images, const int32_t* labels, int count);
   // Runs what `record` launches, from the graph where graphs are used.
-  void launch(Slot& slot, Graph& graph, Record record);
+  void launch(size_t place, Graph& graph, Record record);
   void wait(cudaStream_t stream);
 
-  // These launch on compute_, or record there.
-  void record_step(Slot& slot);
-  void record_evaluate(Slot& slot);
-  void record_infer(Slot& slot);
-  void load(const Slot& slot, int shard);
+  // These launch on compute_, or record there. The input of a step of one shard has been loaded before.
+  void record_step(size_t place);
+  void record_evaluate(size_t place);
+  void record_infer(size_t place);
+  void load(size_t place, int shard);
   void run_phase(plan::Phase phase);
   void start_timer();
   void run_bound(size_t index);
@@ -86,18 +90,21 @@ class CudaPlan : public plan::Plan {
   plan::Memory at_;
   float* staging_ = nullptr;  // rows that are read, or written in block mode
   UpdateControl* control_ = nullptr;
-  Stream compute_, copy_;
+  Stream compute_;
+  std::optional<Inputs> inputs_;
   Exec exec_{};
   struct Bound {
     plan::Phase phase;
     plan::Calls calls;
-    char* packed;
+    char *packed, *workspace;
   };
   std::vector<Bound> bound_;
   std::optional<StepTimer> timer_;
+  std::vector<Graph> step_graphs_;  // one a place
+  Graph evaluate_graph_, infer_graph_;
   std::vector<Slot> slots_;
   std::deque<size_t> under_way_;  // slots, oldest first
-  size_t next_slot_ = 0;
+  size_t next_slot_ = 0, next_place_ = 0;
   bool stopped_ = false;       // a step was not finite: the device waits to be told to go on
   bool packed_is_old_ = true;  // the weights may have changed since pack_all; in training each step packs
 };

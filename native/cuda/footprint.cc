@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/picture.h"
 #include "cuda/registry_cuda.h"
 #include "cuda/simt/runtime.h"
 
@@ -11,7 +12,7 @@ namespace sknet::cuda {
 
 namespace {
 
-constexpr int kTrainSlots = 3;  // one runs, one is ready, one is being filled
+constexpr int kTrainSlots = 3;  // one runs, one is ready, one is being written
 
 // Of train, infer and block the smallest shard there can be.
 int smallest(const plan::PlanSpec& spec) { return spec.mode == plan::Mode::kInfer ? 1 : 2; }
@@ -40,13 +41,18 @@ Footprint::Footprint(const plan::Program& program) {
   const plan::Graph& graph = program.graph;
   constexpr int64_t kFloat = sizeof(float);
   const int64_t output = graph.shape_of(graph.output()).size();
-  images = whole_memory_lines(graph.input.size() * spec.shards * kFloat);
-  labels = whole_memory_lines(static_cast<int64_t>(spec.shard_size) * spec.shards * static_cast<int64_t>(sizeof(int32_t)));
+  const int64_t batch = int64_t{1} * spec.shard_size * spec.shards;
+  const bool bytes = spec.image_bytes > 0;
+  labels = whole_memory_lines(3 * batch * kFloat);
+  pictures = bytes ? whole_memory_lines(kPictureTable * kFloat + batch * static_cast<int64_t>(sizeof(Picture))) : 0;
+  images = whole_memory_lines(bytes ? batch * spec.image_bytes : graph.input.size() * spec.shards * kFloat);
   staging = spec.mode == plan::Mode::kTrain   ? 0
             : spec.mode == plan::Mode::kBlock ? whole_memory_lines(std::max(output, graph.input.size()) * kFloat)
                                               : whole_memory_lines(output * kFloat);
   slots = spec.mode == plan::Mode::kTrain && !spec.time_steps ? kTrainSlots : 1;
-  total = whole_memory_lines(program.bytes()) + kMemoryLine + staging + slots * (images + labels);
+  // Of one shard a step has read all when its first kernel ends; the next batch has the rest of the step to arrive.
+  places = spec.shards == 1 ? 1 : 2;
+  total = whole_memory_lines(program.bytes()) + kMemoryLine + staging + places * input();
 }
 
 void throw_does_not_fit(const plan::PlanSpec& spec, int64_t bytes) {

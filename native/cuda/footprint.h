@@ -10,12 +10,15 @@ namespace sknet::cuda {
 constexpr int64_t kMemoryLine = 256;  // what parts of an allocation are aligned to
 constexpr int64_t whole_memory_lines(int64_t bytes) { return (bytes + kMemoryLine - 1) / kMemoryLine * kMemoryLine; }
 
-// Bytes. Behind the program's own: the update's control, rows read or written, and slots of images and labels.
+// Bytes. Behind the program's own: the update's control, rows read or written, and places of batches.
 struct Footprint {
   explicit Footprint(const plan::Program& program);
-  int64_t images, labels;  // of a slot
+  // Of a batch, in this order: labels, second labels and shares; the table and the pictures where it is of bytes; its bytes or floats.
+  int64_t labels, pictures, images;
+  int64_t input() const { return labels + pictures + images; }
   int64_t staging;
-  int slots;
+  int slots;   // batches in pinned memory of the host
+  int places;  // batches on the device
   int64_t total;
 };
 

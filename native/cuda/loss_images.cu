@@ -14,6 +14,12 @@ struct ImageTotals {
 
 size_t workspace(const SoftmaxCrossEntropyProblem& p) { return sizeof(ImageTotals) * static_cast<size_t>(p.n); }
 
+// What an image is: all of one class, or a share of it and the rest of another.
+struct Target {
+  int label, label2;
+  double share;
+};
+
 // The largest of all lanes' `v`, for all lanes. NaN is passed on by the sums.
 __device__ __forceinline__ double block_max(double v, double* shared) {
   const int lane = static_cast<int>(threadIdx.x);
@@ -34,6 +40,7 @@ __global__ void one_image(SoftmaxCrossEntropyProblem p, SoftmaxCrossEntropyArgs 
   const Elem* z = static_cast<const Elem*>(a.logits) + static_cast<int64_t>(n) * row;
   Elem* dz = a.dlogits == nullptr ? nullptr : static_cast<Elem*>(a.dlogits) + static_cast<int64_t>(n) * row;
   const int label = a.labels[n];
+  const Target target = a.mix == nullptr ? Target{label, label, 1} : Target{label, a.labels2[n], a.mix[n]};
   if (label < 0) {  // the whole block
     for (int i = lane; dz != nullptr && i < row; i += kSumLanes) put(dz + i, 0.0f);
     if (lane == 0) images[n] = {0, 0, 0};
@@ -54,12 +61,15 @@ __global__ void one_image(SoftmaxCrossEntropyProblem p, SoftmaxCrossEntropyArgs 
   mean = block_sum(mean, shared);
   above = block_sum(above, shared);
   const double log_sum = log(sum) + top, e = p.label_smoothing;
+  const double first = (1 - e) * target.share, second = (1 - e) * (1 - target.share);
+  // Not even 0 times the logit, which may be infinite.
+  const double of_label2 = second > 0 ? to_f(z[target.label2]) : 0;
   for (int i = lane; dz != nullptr && i < row; i += kSumLanes) {
-    const double target = e / p.classes + (i == label ? 1 - e : 0);
-    put(dz + i, i < p.classes ? static_cast<float>((exp(to_f(z[i]) - log_sum) - target) * a.gradient_scale) : 0.0f);
+    const double wanted = e / p.classes + (i == label ? first : 0) + (i == target.label2 ? second : 0);
+    put(dz + i, i < p.classes ? static_cast<float>((exp(to_f(z[i]) - log_sum) - wanted) * a.gradient_scale) : 0.0f);
   }
   if (lane != 0) return;
-  const double loss = log_sum - (1 - e) * of_label - e * mean / p.classes;
+  const double loss = log_sum - first * of_label - second * of_label2 - e * mean / p.classes;
   const bool finite = loss - loss == 0;  // comparisons with NaN would count as a hit
   images[n] = {loss, finite && above < 1 ? 1.0f : 0.0f, finite && above < 5 ? 1.0f : 0.0f};
 }

@@ -49,26 +49,8 @@ Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& option
   next_batch_ = acquired_ = released_ = std::min(options_.skip_batches, batches_);
 
   const int64_t left = batches_ - next_batch_;
-  slots_.resize(static_cast<size_t>(std::clamp<int64_t>(options_.ahead + 1, 1, std::max<int64_t>(left, 1))));
-  const int64_t largest = std::min<int64_t>(options_.slice_end - options_.slice_begin, std::max<int64_t>(size, 1));
-  const auto floats = static_cast<size_t>(largest) * static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
-  const size_t bytes = floats * sizeof(float) * slots_.size();
-  try {
-    if (bytes > kMaxBytes) throw std::bad_alloc();
-    for (Slot& slot : slots_) {
-      slot.images = FloatBuffer(floats);
-      slot.labels.resize(static_cast<size_t>(largest));
-      slot.indices.resize(static_cast<size_t>(largest));
-      if (options_.mix.any()) {
-        slot.labels2.resize(static_cast<size_t>(largest));
-        slot.mix.resize(static_cast<size_t>(largest));
-      }
-      if (feed_) slot.tickets.resize(static_cast<size_t>(largest));
-    }
-  } catch (const std::exception&) {
-    const std::string got = std::to_string(bytes) + " bytes";
-    throw Error("ERR_SKNET_OOM", "the loader's batches need " + got).with_got(got).with_expected("a smaller batch");
-  }
+  slots_ = std::vector<Slot>(static_cast<size_t>(std::clamp<int64_t>(options_.ahead + 1, 1, std::max<int64_t>(left, 1))));
+  allocate(std::min<int64_t>(options_.slice_end - options_.slice_begin, std::max<int64_t>(size, 1)));
   for (int64_t batch = next_batch_; feed_ && batch < std::min(batches_, next_batch_ + static_cast<int64_t>(slots_.size())); ++batch) {
     request_batch(batch);
   }
@@ -82,6 +64,31 @@ Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& option
 }
 
 Loader::~Loader() { stop_and_join(); }
+
+void Loader::allocate(int64_t largest) {
+  const auto images = static_cast<size_t>(largest);
+  const int64_t least = picture_bytes(static_cast<int64_t>(image_floats()));
+  check(!of_bytes() || options_.image_bytes >= least, "ERR_SKNET_NATIVE",
+        "imageBytes must be at least " + std::to_string(least) + ", those of a finished image");
+  const size_t bytes = images * (of_bytes() ? static_cast<size_t>(options_.image_bytes) : image_floats() * sizeof(float));
+  try {
+    if (bytes > kMaxBytes / slots_.size()) throw std::bad_alloc();
+    for (Slot& slot : slots_) {
+      slot.images = FloatBuffer((bytes + sizeof(float) - 1) / sizeof(float));
+      if (of_bytes()) slot.pictures.resize(images);
+      slot.labels.resize(images);
+      slot.indices.resize(images);
+      if (options_.mix.any()) {
+        slot.labels2.resize(images);
+        slot.mix.resize(images);
+      }
+      if (feed_) slot.tickets.resize(images);
+    }
+  } catch (const std::exception&) {
+    const std::string got = std::to_string(bytes * slots_.size()) + " bytes";
+    throw Error("ERR_SKNET_OOM", "the loader's batches need " + got).with_got(got).with_expected("a smaller batch");
+  }
+}
 
 void Loader::stop_and_join() {
   stop();
@@ -135,7 +142,9 @@ const Batch* Loader::acquire() {
   if (failed()) std::rethrow_exception(failure_);
 
   std::stable_sort(slot.bad.begin(), slot.bad.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  slot.batch.images = slot.images.data();
+  slot.batch.images = of_bytes() ? nullptr : slot.images.data();
+  slot.batch.resized_on_host = slot.resized_on_host;
+  if (of_bytes()) slot.batch.pictures = {slot.pictures.data(), slot.arena.data(), slot.arena.used(), transform_.table()};
   slot.batch.labels = slot.labels.data();
   slot.batch.labels2 = options_.mix.any() ? slot.labels2.data() : nullptr;
   slot.batch.mix = options_.mix.any() ? slot.mix.data() : nullptr;
@@ -206,6 +215,7 @@ void Loader::work() {
     for (const int32_t chunk : chunks) source_->read_ahead(static_cast<size_t>(chunk));
     std::exception_ptr failure;
     scratch.bad.clear();
+    scratch.resized_on_host = 0;
     try {
       prepare(work, slot, scratch);
     } catch (...) {
@@ -219,6 +229,7 @@ void Loader::work() {
       failed_place_ = work.begin;
     }
     slot.bad.insert(slot.bad.end(), scratch.bad.begin(), scratch.bad.end());
+    slot.resized_on_host += scratch.resized_on_host;
     // A batch that failed stays incomplete.
     if (!failure) slot.pending -= work.end - work.begin;
     // Those still preparing may ask for replacements.
@@ -234,6 +245,11 @@ Loader::Work Loader::next_work() {
   if (next_place_ == 0) {
     slot.pending = slot.batch.count = count;
     slot.bad.clear();
+    slot.resized_on_host = 0;
+    if (of_bytes()) {
+      slot.arena.reset(reinterpret_cast<uint8_t*>(slot.images.data()), count * options_.image_bytes, count,
+                       picture_bytes(static_cast<int64_t>(image_floats())));
+    }
   }
   // Pairs that are mixed stay together.
   const int least = options_.mix.any() ? 2 : 1;
@@ -271,12 +287,15 @@ void Loader::mix_pair(int64_t position, int place, Slot& slot) const {
     slot.mix[i] = 1;
   }
   if (!paired || slot.labels[a] < 0 || slot.labels[b] < 0) return;
-  const size_t floats = static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
-  float* images = slot.images.data() + a * floats;
-  const SampleKey key{options_.seed, options_.epoch, order_.key(position)};
-  const float share = mix_images(options_.mix, key, height(), width(), images, images + floats);
+  const Mix mix = draw_mix(options_.mix, {options_.seed, options_.epoch, order_.key(position)}, height(), width());
+  if (of_bytes()) {
+    mix_pictures(mix, slot.pictures[a], slot.pictures[b]);
+  } else {
+    float* images = slot.images.data() + a * image_floats();
+    mix_images(mix, height(), width(), images, images + image_floats());
+  }
   std::swap(slot.labels2[a], slot.labels2[b]);
-  slot.mix[a] = slot.mix[b] = share;
+  slot.mix[a] = slot.mix[b] = mix.share;
 }
 
 void Loader::prepare_sample(int64_t position, int place, Slot& slot, Scratch& scratch) const {
@@ -284,8 +303,11 @@ void Loader::prepare_sample(int64_t position, int place, Slot& slot, Scratch& sc
   const uint32_t key = order_.key(position);
   if (try_sample(index, feed_ ? slot.tickets[static_cast<size_t>(place)] : 0, key, place, slot, scratch)) return;
   if (options_.on_bad_sample == BadSamplePolicy::kSkip) {
-    const size_t floats = static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
-    std::fill_n(slot.images.data() + static_cast<size_t>(place) * floats, floats, 0.0f);
+    if (of_bytes()) {
+      slot.pictures[static_cast<size_t>(place)] = {};  // nothing but the mean colour
+    } else {
+      std::fill_n(slot.images.data() + static_cast<size_t>(place) * image_floats(), image_floats(), 0.0f);
+    }
     slot.labels[static_cast<size_t>(place)] = -1;
     slot.indices[static_cast<size_t>(place)] = static_cast<int32_t>(index);
     return;
@@ -322,11 +344,14 @@ ImageView Loader::read_image(int64_t index, int64_t ticket, const SampleKey& key
 }
 
 bool Loader::try_sample(int64_t index, int64_t ticket, uint32_t key, int place, Slot& slot, Scratch& scratch) const {
-  const size_t floats = static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3;
   try {
     const SampleKey sample{options_.seed, options_.epoch, key};
     const ImageView image = read_image(index, ticket, sample, scratch);
-    transform_.apply(image, sample, scratch.transform, slot.images.data() + static_cast<size_t>(place) * floats);
+    if (!of_bytes()) {
+      transform_.apply(image, sample, scratch.transform, slot.images.data() + static_cast<size_t>(place) * image_floats());
+    } else if (!transform_.hand_over(image, sample, scratch.transform, slot.arena, slot.pictures[static_cast<size_t>(place)])) {
+      ++scratch.resized_on_host;
+    }
   } catch (const Error& e) {
     if (!is_bad_sample(e)) throw;
     const bool named = feed_ && !scratch.fed.path.empty();

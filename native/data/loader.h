@@ -17,6 +17,7 @@
 #include "data/image.h"
 #include "data/mix.h"
 #include "data/order.h"
+#include "data/picture_arena.h"
 #include "data/source.h"
 #include "data/transform.h"
 
@@ -36,6 +37,8 @@ struct LoaderOptions {
   int slice_begin = 0, slice_end = 0;
   int64_t skip_batches = 0;
   TransformOptions transform;
+  // 0: batches of floats. Else of bytes (core/picture.h), at most so many an image on the average; at least those of a finished image.
+  int64_t image_bytes = 0;
   // Of a batch the images 0 and 1 are mixed, 2 and 3, and so on; needs even slices.
   MixOptions mix;
   int threads = 1;
@@ -43,10 +46,10 @@ struct LoaderOptions {
   BadSamplePolicy on_bad_sample = BadSamplePolicy::kReplace;
 };
 
-// What a batch holds depends on (seed, epoch, sample) and the options, never on `threads` or on timing. Batches come in order. The slices
-// of one batch that several loaders prepare are, put together, what one loader prepares of it. A sample that does not decode is reported in
-// its batch and replaced by another, drawn from (seed, epoch, sample), or skipped (label -1, zeros). Replacements get the lost sample's
-// crop and flip.
+// What a batch holds, or of a batch of bytes what comes of it, depends on (seed, epoch, sample) and the options, never on `threads` or on
+// timing. Batches come in order. The slices of one batch that several loaders prepare are, put together, what one loader prepares of it. A
+// sample that does not decode is reported in its batch and replaced by another, drawn from (seed, epoch, sample), or skipped (label -1,
+// zeros). Replacements get the lost sample's crop and flip.
 class Loader final : public BatchSource {
  public:
   // Allocates ahead + 1 slots and starts the threads. Throws Error ERR_SKNET_OOM naming the amount when the slots do not fit.
@@ -77,7 +80,10 @@ class Loader final : public BatchSource {
 
  private:
   struct Slot {
-    FloatBuffer images;
+    FloatBuffer images;  // of bytes, the arena's memory
+    PictureArena arena;
+    std::vector<Picture> pictures;
+    int resized_on_host = 0;
     std::vector<int32_t> labels, indices, labels2;
     std::vector<float> mix;
     std::vector<int64_t> tickets;                // of the feed
@@ -95,10 +101,14 @@ class Loader final : public BatchSource {
     FedSample fed;
     TransformScratch transform;
     std::vector<std::pair<int, BadSample>> bad;
+    int resized_on_host = 0;
   };
 
   Slot& slot_of(int64_t batch) { return slots_[static_cast<size_t>(batch) % slots_.size()]; }
   int count_of(int64_t batch) const;
+  bool of_bytes() const { return options_.image_bytes > 0; }
+  void allocate(int64_t largest);
+  size_t image_floats() const { return static_cast<size_t>(height()) * static_cast<size_t>(width()) * 3; }
   void request_batch(int64_t batch);  // of the feed; under mutex_, or before the threads
   void stop_and_join();
   void work();

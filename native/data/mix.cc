@@ -54,26 +54,45 @@ Range cut(PhiloxStream& random, int size, double share) {
 
 }  // namespace
 
-float mix_images(const MixOptions& options, const SampleKey& key, int height, int width, float* a, float* b) {
+Mix draw_mix(const MixOptions& options, const SampleKey& key, int height, int width) {
   PhiloxStream random(key.seed, key.epoch, key.sample, RandomPurpose::kMix);
   const bool second = random.uniform() < 0.5f;
   const bool cutmix = options.mixup == 0 || (options.cutmix > 0 && second);
   const double drawn = beta(random, cutmix ? options.cutmix : options.mixup);
+  if (!cutmix) return {false, static_cast<float>(drawn), 0, 0, 0, 0};
+  const double side = std::sqrt(1 - drawn);
+  const Range y = cut(random, height, side), x = cut(random, width, side);
+  const double area = static_cast<double>(y.end - y.begin) * (x.end - x.begin);
+  const auto share = static_cast<float>(1 - area / (static_cast<double>(height) * width));
+  return {true, share, x.begin, y.begin, x.end, y.end};
+}
+
+void mix_images(const Mix& mix, int height, int width, float* a, float* b) {
   const int64_t row = int64_t{3} * width;
-  if (!cutmix) {
-    const auto share = static_cast<float>(drawn), rest = 1 - share;
+  if (!mix.cutmix) {
+    const float share = mix.share, rest = 1 - share;
     for (int64_t i = 0; i < height * row; ++i) {
       const float of_a = a[i], of_b = b[i];
       a[i] = share * of_a + rest * of_b;
       b[i] = share * of_b + rest * of_a;
     }
-    return share;
+    return;
   }
-  const double side = std::sqrt(1 - drawn);
-  const Range y = cut(random, height, side), x = cut(random, width, side);
-  for (int64_t i = y.begin; i < y.end; ++i) std::swap_ranges(a + i * row + 3 * x.begin, a + i * row + 3 * x.end, b + i * row + 3 * x.begin);
-  const double area = static_cast<double>(y.end - y.begin) * (x.end - x.begin);
-  return static_cast<float>(1 - area / (static_cast<double>(height) * width));
+  for (int64_t i = mix.top; i < mix.bottom; ++i) {
+    std::swap_ranges(a + i * row + 3 * mix.left, a + i * row + 3 * mix.right, b + i * row + 3 * mix.left);
+  }
+}
+
+void mix_pictures(const Mix& mix, Picture& a, Picture& b) {
+  if (mix.cutmix && (mix.left >= mix.right || mix.top >= mix.bottom)) return;
+  for (Picture* picture : {&a, &b}) {
+    picture->partner = picture == &a ? 1 : -1;
+    picture->share = mix.share;
+    picture->cut_left = mix.left;
+    picture->cut_top = mix.top;
+    picture->cut_right = mix.right;
+    picture->cut_bottom = mix.bottom;
+  }
 }
 
 }  // namespace sknet::data

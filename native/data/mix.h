@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/picture.h"
 #include "data/transform.h"
 
 namespace sknet::data {
@@ -13,8 +14,21 @@ struct MixOptions {
   bool any() const { return mixup > 0 || cutmix > 0; }
 };
 
-// Mixes each of two images, [height, width, 3] floats, with the other and returns the share of its own that each keeps. Mixup: a = share a
-// + (1 - share) b, and the same with a and b changed. CutMix: the images exchange a rectangle. `key` is that of the pair.
-float mix_images(const MixOptions& options, const SampleKey& key, int height, int width, float* a, float* b);
+// How two images are mixed with each other. Mixup: a = share a + (1 - share) b, and the same with a and b changed. CutMix: they exchange
+// the rectangle, which may be empty, and `share` is what is left of each.
+struct Mix {
+  bool cutmix;
+  float share;
+  int left, top, right, bottom;  // the ends are outside
+};
+
+// `key` is that of the pair.
+Mix draw_mix(const MixOptions& options, const SampleKey& key, int height, int width);
+
+// Mixes two images of [height, width, 3] floats.
+void mix_images(const Mix& mix, int height, int width, float* a, float* b);
+
+// Leaves it to be done with two neighbours of a batch of bytes.
+void mix_pictures(const Mix& mix, Picture& a, Picture& b);
 
 }  // namespace sknet::data

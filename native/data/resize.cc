@@ -32,10 +32,12 @@ struct Reach {
   const double scale, stretch, support;
 };
 
+bool stays(const Span& span, int out_size) { return span.begin == 0 && span.end == span.size && span.size == out_size; }
+
 }  // namespace
 
 Resizer::Needed Resizer::needed(const Span& span, int out_size, int first, int count, Filter filter) {
-  if (span.begin == 0 && span.end == span.size && span.size == out_size) return {first, count};
+  if (stays(span, out_size)) return {first, count};
   const Reach reach(span, out_size, filter);
   const int begin = reach.first(reach.center(first));
   return {begin, reach.end(reach.center(first + count - 1)) - begin};
@@ -72,13 +74,27 @@ void Resizer::fill_axis(const Span& span, int out_size, int first_out, int count
   }
 }
 
+int Resizer::table(const Span& span, int out_size, int first, int count, Filter filter, std::vector<int32_t>& to) {
+  to.clear();
+  if (stays(span, out_size)) return 0;
+  fill_axis(span, out_size, first, count, filter, horizontal_);
+  const Axis& axis = horizontal_;
+  const int begin = axis.first.front(), taps = *std::max_element(axis.count.begin(), axis.count.end());
+  for (const int pixel : axis.first) to.push_back(pixel - begin);
+  to.insert(to.end(), axis.count.begin(), axis.count.end());
+  for (int i = 0; i < count; ++i) {
+    const auto weights = axis.weights.begin() + static_cast<int64_t>(i) * axis.taps;
+    to.insert(to.end(), weights, weights + taps);
+  }
+  return taps;
+}
+
 AxisView Resizer::Axis::view() const {
   return {static_cast<int>(first.size()), taps, padded, first.data(), count.data(), weights.data(), low.data(), high.data()};
 }
 
 void Resizer::run(const uint8_t* data, int64_t stride, const ResizeOptions& o, uint8_t* out) {
-  const auto same = [](const Span& span, int size) { return span.begin == 0 && span.end == span.size && span.size == size; };
-  const bool same_width = same(o.horizontal, o.width), same_height = same(o.vertical, o.height);
+  const bool same_width = stays(o.horizontal, o.width), same_height = stays(o.vertical, o.height);
   const int64_t row_bytes = int64_t{3} * o.window.width;
   int first_row = o.window.y, end_row = o.window.y + o.window.height;
   if (!same_height) {

@@ -43,6 +43,10 @@ class Resizer {
   };
   static Needed needed(const Span& span, int out_size, int first, int count, Filter filter);
 
+  // The table of a PictureAxis (core/picture.h) of these outputs, where needed()'s pixels are stored; returns its taps. 0, and an empty
+  // table, where the outputs are those pixels as they are.
+  int table(const Span& span, int out_size, int first, int count, Filter filter, std::vector<int32_t>& to);
+
  private:
   // The vectors behind an AxisView.
   struct Axis {

@@ -4,10 +4,9 @@
 
 #include <cstdint>
 
-namespace sknet::data {
+#include "core/picture.h"
 
-constexpr int kWeightBits = 32 - 8 - 2;
-constexpr int32_t kWeightHalf = 1 << (kWeightBits - 1);
+namespace sknet::data {
 
 // Weights are also kept in two halves, weight = high * 2^15 + low, in pairs of neighbouring taps as multiply-add instructions of 16 bits
 // take them.

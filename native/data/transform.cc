@@ -74,28 +74,28 @@ Part Transform::part(int width, int height, const SampleKey& key) const {
   return {{columns.first, rows.first, columns.count, rows.count}};
 }
 
+bool Transform::flips(const SampleKey& key) const {
+  return options_.flip > 0 && PhiloxStream(key.seed, key.epoch, key.sample, RandomPurpose::kFlip).uniform() < options_.flip;
+}
+
 void Transform::apply(const ImageView& image, const SampleKey& key, TransformScratch& scratch, float* out) const {
-  const bool flip = options_.flip > 0 && PhiloxStream(key.seed, key.epoch, key.sample, RandomPurpose::kFlip).uniform() < options_.flip;
+  const bool flip = flips(key);
   if (options_.geometry == Geometry::kPadCrop) {
-    if (options_.effects.empty()) return pad_crop(image, key, flip, out);
-    // The padding is the mean colour, which bytes cannot hold: the picture is changed before it is padded.
-    const int64_t row = int64_t{3} * image.width;
-    scratch.pixels.resize(static_cast<size_t>(row * image.height));
-    for (int y = 0; y < image.height; ++y)
-      std::memcpy(scratch.pixels.data() + y * row, image.data + y * image.stride, static_cast<size_t>(row));
-    add_effects(key, {scratch.pixels.data(), image.width, image.height}, scratch);
-    return pad_crop({scratch.pixels.data(), image.width, image.height, row, image.place}, key, flip, out);
+    return pad_crop(options_.effects.empty() ? image : with_effects(image, key, scratch), key, flip, out);
   }
-  scratch.pixels.resize(static_cast<size_t>(options_.height) * static_cast<size_t>(options_.width) * 3);
-  uint8_t* pixels = scratch.pixels.data();
-  if (options_.geometry == Geometry::kRandomResizedCrop) {
-    random_resized_crop(image, key, pixels, scratch.resizer);
-  } else {
-    resize_crop(image, pixels, scratch.resizer);
-  }
-  add_effects(key, {pixels, options_.width, options_.height}, scratch);
+  const uint8_t* pixels = finished_pixels(resize_of(image, key), image.stride, key, scratch);
   const int64_t row = int64_t{3} * options_.width;
   for (int y = 0; y < options_.height; ++y) normalise_row(pixels + y * row, options_.width, flip, out + y * row);
+}
+
+// The padding is the mean colour, which bytes cannot hold: the picture is changed before it is padded.
+ImageView Transform::with_effects(const ImageView& image, const SampleKey& key, TransformScratch& scratch) const {
+  const int64_t row = int64_t{3} * image.width;
+  scratch.pixels.resize(static_cast<size_t>(row * image.height));
+  for (int y = 0; y < image.height; ++y)
+    std::memcpy(scratch.pixels.data() + y * row, image.data + y * image.stride, static_cast<size_t>(row));
+  add_effects(key, {scratch.pixels.data(), image.width, image.height}, scratch);
+  return {scratch.pixels.data(), image.width, image.height, row, image.place};
 }
 
 void Transform::add_effects(const SampleKey& key, Pixels pixels, TransformScratch& scratch) const {
@@ -104,7 +104,7 @@ void Transform::add_effects(const SampleKey& key, Pixels pixels, TransformScratc
   apply_effects(options_.effects, random, pixels, scratch.effects);
 }
 
-void Transform::pad_crop(const ImageView& image, const SampleKey& key, bool flip, float* out) const {
+Transform::Offset Transform::pad_crop_offset(const ImageView& image, const SampleKey& key) const {
   const int spare_y = image.height + 2 * options_.pad - options_.height, spare_x = image.width + 2 * options_.pad - options_.width;
   if (spare_y < 0 || spare_x < 0) {
     const std::string got = std::to_string(image.width) + "x" + std::to_string(image.height);
@@ -116,6 +116,11 @@ void Transform::pad_crop(const ImageView& image, const SampleKey& key, bool flip
   PhiloxStream random(key.seed, key.epoch, key.sample, RandomPurpose::kCrop);
   const int top = static_cast<int>(random.below(static_cast<uint32_t>(spare_y + 1))) - options_.pad;
   const int left = static_cast<int>(random.below(static_cast<uint32_t>(spare_x + 1))) - options_.pad;
+  return {top, left};
+}
+
+void Transform::pad_crop(const ImageView& image, const SampleKey& key, bool flip, float* out) const {
+  const auto [top, left] = pad_crop_offset(image, key);
   // Columns of the crop that lie on the image.
   const int begin = std::clamp(-left, 0, options_.width), end = std::clamp(image.width - left, begin, options_.width);
   const int64_t row = int64_t{3} * options_.width;
@@ -135,7 +140,11 @@ void Transform::pad_crop(const ImageView& image, const SampleKey& key, bool flip
   }
 }
 
-void Transform::random_resized_crop(const ImageView& image, const SampleKey& key, uint8_t* pixels, Resizer& resizer) const {
+Transform::Resize Transform::resize_of(const ImageView& image, const SampleKey& key) const {
+  return options_.geometry == Geometry::kRandomResizedCrop ? random_resized_crop(image, key) : resize_crop(image);
+}
+
+Transform::Resize Transform::random_resized_crop(const ImageView& image, const SampleKey& key) const {
   const Place& place = image.place;
   const Window crop = draw_crop(place.full_width, place.full_height, options_, key);
   // In the pixels there are, of which a reduced picture's may be cut by the crop's edges.
@@ -148,8 +157,10 @@ void Transform::random_resized_crop(const ImageView& image, const SampleKey& key
   const auto [left, horizontal] = axis(crop.x, crop.width, place.x, image.width);
   const auto [top, vertical] = axis(crop.y, crop.height, place.y, image.height);
   const Window whole{0, 0, options_.width, options_.height};
-  resizer.run(image.data + top * image.stride + int64_t{3} * left, image.stride,
-              {horizontal, vertical, 0, 0, options_.width, options_.height, whole, options_.interpolation}, pixels);
+  return {image.data + top * image.stride + int64_t{3} * left,
+          {horizontal, vertical, 0, 0, options_.width, options_.height, whole, options_.interpolation},
+          0,
+          0};
 }
 
 ResizeOptions Transform::resize_crop_options(int image_width, int image_height) const {
@@ -169,26 +180,34 @@ ResizeOptions Transform::resize_crop_options(int image_width, int image_height) 
   return {horizontal, vertical, 0, 0, width, height, window, options_.interpolation};
 }
 
-void Transform::resize_crop(const ImageView& image, uint8_t* pixels, Resizer& resizer) const {
+Transform::Resize Transform::resize_crop(const ImageView& image) const {
   ResizeOptions resize = resize_crop_options(image.place.full_width, image.place.full_height);
   resize.x = image.place.x;
   resize.y = image.place.y;
-  const Window& window = resize.window;
+  return {image.data, resize, std::max(-center_start(resize.width, options_.width), 0),
+          std::max(-center_start(resize.height, options_.height), 0)};
+}
+
+uint8_t* Transform::finished_pixels(const Resize& resize, int64_t stride, const SampleKey& key, TransformScratch& scratch) const {
+  const Window& window = resize.options.window;
   const int64_t row = int64_t{3} * options_.width;
+  scratch.pixels.resize(static_cast<size_t>(row * options_.height));
+  uint8_t* pixels = scratch.pixels.data();
   if (window.width == options_.width && window.height == options_.height) {
-    resizer.run(image.data, image.stride, resize, pixels);
-    return;
+    scratch.resizer.run(resize.data, stride, resize.options, pixels);
+  } else {
+    // Smaller than the crop: black around it.
+    const int64_t window_row = int64_t{3} * window.width;
+    std::vector<uint8_t> picture(static_cast<size_t>(window_row * window.height));
+    scratch.resizer.run(resize.data, stride, resize.options, picture.data());
+    std::memset(pixels, 0, static_cast<size_t>(row * options_.height));
+    for (int y = 0; y < window.height; ++y) {
+      std::memcpy(pixels + (resize.top + y) * row + int64_t{3} * resize.left, picture.data() + y * window_row,
+                  static_cast<size_t>(window_row));
+    }
   }
-  // Smaller than the crop: black around it.
-  const int out_top = std::max(-center_start(resize.height, options_.height), 0);
-  const int out_left = std::max(-center_start(resize.width, options_.width), 0);
-  const int64_t window_row = int64_t{3} * window.width;
-  std::vector<uint8_t> picture(static_cast<size_t>(window_row * window.height));
-  resizer.run(image.data, image.stride, resize, picture.data());
-  std::memset(pixels, 0, static_cast<size_t>(row * options_.height));
-  for (int y = 0; y < window.height; ++y) {
-    std::memcpy(pixels + (out_top + y) * row + int64_t{3} * out_left, picture.data() + y * window_row, static_cast<size_t>(window_row));
-  }
+  add_effects(key, {pixels, options_.width, options_.height}, scratch);
+  return pixels;
 }
 
 void Transform::normalise_row(const uint8_t* pixels, int count, bool flip, float* out) const {

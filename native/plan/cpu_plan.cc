@@ -44,6 +44,7 @@ CpuPlan::CpuPlan(PlanSpec spec)
       pool_(spec.threads),
       a_(program_.addresses(arena_.data())),
       memory_(program_.memory(a_)) {
+  check(program_.spec.image_bytes == 0, "ERR_SKNET_NATIVE", "the CPU reads batches of floats");
   exec_.pool = &pool_;
   exec_.workspace = a_.workspace;
   exec_.scratch = a_.scratch;
@@ -136,7 +137,7 @@ void CpuPlan::load_labels(const Targets& targets, int64_t first, int count) {
   }
 }
 
-void CpuPlan::submit_mixed(const float* images, const Targets& targets, float lr) {
+void CpuPlan::submit(const float* images, const Targets& targets, float lr) {
   check(spec().mode == Mode::kTrain, "ERR_SKNET_NATIVE", "this plan does not train");
   const int64_t shard_floats = graph().input.size();
   packed_is_old_ = true;
@@ -162,7 +163,7 @@ StepOutcome CpuPlan::collect() { return outcome_; }
 Totals CpuPlan::evaluate(const float* images, const int32_t* labels, int count) {
   check(spec().mode == Mode::kInfer, "ERR_SKNET_NATIVE", "this plan does not evaluate");
   load_images(images, count);
-  load_labels({labels, nullptr, nullptr}, 0, count);
+  load_labels({labels}, 0, count);
   run_phase(Phase::kForward);
   run_phase(Phase::kLoss);
   const float* totals = a_.results + program_.totals_at;

@@ -22,8 +22,7 @@ class CpuPlan : public Plan {
   bool write(Section section, const Tensor& tensor, const float* data) override;
   // A step has run when submit() returns.
   int depth() const override { return 1; }
-  void submit(const float* images, const int32_t* labels, float lr) override { submit_mixed(images, {labels, nullptr, nullptr}, lr); }
-  void submit_mixed(const float* images, const Targets& targets, float lr) override;
+  void submit(const float* images, const Targets& targets, float lr) override;
   StepOutcome collect() override;
   Totals evaluate(const float* images, const int32_t* labels, int count) override;
   void infer(const float* images, int count, float* out) override;

@@ -19,8 +19,14 @@ void Plan::copy_values(Plan& from, bool ema) {
   }
 }
 
-void Plan::submit_mixed(const float*, const Targets&, float) {
-  throw Error("ERR_SKNET_OPTION", "data.mixup, data.cutmix: this device does not train on mixed images").with_option("data.mixup");
-}
+namespace {
+
+[[noreturn]] void throw_wants_floats() { throw Error("ERR_SKNET_NATIVE", "the plan reads batches of floats, the loader delivers bytes"); }
+
+}  // namespace
+
+void Plan::submit(const Pictures&, const Targets&, float) { throw_wants_floats(); }
+
+Totals Plan::evaluate(const Pictures&, const int32_t*, int) { throw_wants_floats(); }
 
 }  // namespace sknet::plan

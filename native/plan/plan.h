@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/picture.h"
 #include "plan/graph.h"
 #include "plan/memory.h"
 #include "plan/step.h"
@@ -23,11 +24,11 @@ struct StepOutcome {
   bool finite = true;  // false: nothing was changed
 };
 
-// What the images of a batch are: each of one class, or a share of one and the rest of another.
+// What the images of a batch are: each of one class, or, where `mix` is not null, a share of one and the rest of another.
 struct Targets {
-  const int32_t* labels;
-  const int32_t* labels2;
-  const float* mix;  // the share of labels
+  const int32_t* labels = nullptr;
+  const int32_t* labels2 = nullptr;
+  const float* mix = nullptr;  // the share of labels
 };
 
 class Plan {
@@ -51,13 +52,14 @@ class Plan {
   // for the oldest step that was not collected. Up to depth() steps may be under way, so that a device never waits for the host. Behind a
   // step that was not finite none changes anything until all that are under way were collected.
   virtual int depth() const = 0;
-  virtual void submit(const float* images, const int32_t* labels, float lr) = 0;
-  // The same where images may have two labels. Throws Error ERR_SKNET_OPTION where the plan's device cannot.
-  virtual void submit_mixed(const float* images, const Targets& targets, float lr);
+  virtual void submit(const float* images, const Targets& targets, float lr) = 0;
+  // The same of bytes, by plans that were built for them (PlanSpec::image_bytes); others throw Error ERR_SKNET_NATIVE.
+  virtual void submit(const Pictures& pictures, const Targets& targets, float lr);
   virtual StepOutcome collect() = 0;
 
   // Loss and hits of up to shard_size images with their labels (-1: not counted).
   virtual Totals evaluate(const float* images, const int32_t* labels, int count) = 0;
+  virtual Totals evaluate(const Pictures& pictures, const int32_t* labels, int count);
   // Output of up to shard_size images -> out [count, elements an image].
   virtual void infer(const float* images, int count, float* out) = 0;
   // mode kBlock: training forward, which also updates the running statistics; then backward from dy.

@@ -69,6 +69,7 @@ Program::Program(PlanSpec plan_spec, const OpTable& table, int threads)
     : spec(std::move(plan_spec)), graph(build_graph(spec)), layout{table.block, table.elem_bytes} {
   if (spec.fuse) fuse(graph);
   lower(table);
+  place_workspaces();
   if (spec.mode != Mode::kInfer) update.emplace(update_spec(spec, graph), table);
   lay_out(threads);
   if (spec.mode != Mode::kTrain) return;
@@ -94,10 +95,28 @@ void Program::lower(const OpTable& table) {
   input_gradient = lowering.input_gradient;
 }
 
+// On a device among the activations, where there is room while others are dead: where most are alive, behind the last forward step, the
+// images are small, and so are workspaces. On the CPU all steps share one, which stays in the caches.
+void Program::place_workspaces() {
+  if (layout.block != kRows) return;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    Step& step = steps[i];
+    if (step.workspace == 0) continue;
+    step.workspace_value = static_cast<int>(values.size());
+    const int at = static_cast<int>(i);
+    values.push_back({.floats = whole_lines(step.workspace) / static_cast<int64_t>(sizeof(float)), .first = at, .last = at});
+  }
+}
+
+char* Program::workspace(const Addresses& a, const Step& step) const {
+  if (step.workspace_value < 0) return a.workspace;
+  return reinterpret_cast<char*>(a.activations + values[static_cast<size_t>(step.workspace_value)].offset);
+}
+
 void Program::lay_out(int threads) {
   size_t workspace = update ? update->workspace() : 0, scratch = 0;
   for (const Step& step : steps) {
-    workspace = std::max(workspace, step.workspace);
+    if (step.workspace_value < 0) workspace = std::max(workspace, step.workspace);
     scratch = std::max(scratch, step.scratch);
     sizes.packed = keeps_packed() ? sizes.packed + whole_lines(step.packed) : std::max(sizes.packed, whole_lines(step.packed));
   }

@@ -23,7 +23,7 @@ struct Sizes {
   int64_t momentum = 0, ema = 0;
   int64_t stack = 0;  // partial sums of the shards' results
   int64_t labels = 0, activations = 0;
-  int64_t workspace = 0, packed = 0;  // bytes
+  int64_t workspace = 0, packed = 0;  // bytes; the workspace that steps share
   int64_t scratch = 0;                // bytes a thread
 
   int64_t floats() const { return tensors + results + momentum + ema + stack + labels + activations; }
@@ -63,11 +63,14 @@ class Program {
   bool keeps_packed() const { return spec.mode == Mode::kInfer || spec.shards > 1; }
   // Where each step's packed weights are, in bytes from Addresses::packed.
   std::vector<int64_t> packed_offsets() const;
+  // Where a step's workspace is.
+  char* workspace(const Addresses& a, const Step& step) const;
   // Where a section of a tensor is; null where the plan keeps none.
   float* section(const Addresses& a, Section section, const Tensor& tensor) const;
 
  private:
   void lower(const OpTable& table);
+  void place_workspaces();
   void lay_out(int threads);
 };
 

@@ -57,14 +57,16 @@ class Steps {
 
   int under_way() const { return static_cast<int>(under_way_.size()); }
 
-  void submit(const float* images, const Targets& targets, double lr, double wait, std::vector<int32_t> indices,
-              std::vector<BadSample> bad) {
-    if (targets.mix == nullptr) {
-      plan_.submit(images, targets.labels, static_cast<float>(lr));
+  void submit(const Batch& b, double lr, double wait) {
+    const Targets targets{b.labels, b.labels2, b.mix};
+    if (b.images != nullptr) {
+      plan_.submit(b.images, targets, static_cast<float>(lr));
     } else {
-      plan_.submit_mixed(images, targets, static_cast<float>(lr));
+      plan_.submit(b.pictures, targets, static_cast<float>(lr));
     }
-    under_way_.push_back({wait, std::move(indices), std::move(bad)});
+    chunk.resized_on_host += b.resized_on_host;
+    under_way_.push_back(
+        {wait, b.indices == nullptr ? std::vector<int32_t>() : std::vector<int32_t>(b.indices, b.indices + b.count), b.bad});
   }
 
   // Waits for the oldest step; false where it was not finite.
@@ -118,7 +120,7 @@ TrainChunk train_steps(Plan& plan, BatchSource& source, const std::vector<double
     if (batch.get() == nullptr) return false;
     const Batch& b = *batch.get();
     check(b.count == plan.batch(), "ERR_SKNET_NATIVE", "the loader's batch and the plan's differ in size");
-    steps.submit(b.images, {b.labels, b.labels2, b.mix}, lrs[next++], seconds_since(asked), {b.indices, b.indices + b.count}, b.bad);
+    steps.submit(b, lrs[next++], seconds_since(asked));
     return true;
   };
   for (bool more = true; more || steps.under_way() > 0;) {
@@ -131,7 +133,7 @@ TrainChunk train_steps(Plan& plan, BatchSource& source, const std::vector<double
 
 TrainChunk train_batch(Plan& plan, const float* images, const Targets& targets, double lr) {
   Steps steps(plan);
-  steps.submit(images, targets, lr, 0, {}, {});
+  steps.submit({.images = images, .labels = targets.labels, .labels2 = targets.labels2, .mix = targets.mix}, lr, 0);
   steps.collect();
   return std::move(steps.chunk);
 }
@@ -144,10 +146,14 @@ EvalTotals evaluate(Plan& plan, BatchSource& source, const std::atomic<bool>& ca
     const Acquired batch(source);
     if (batch.get() == nullptr) break;
     const Batch& b = *batch.get();
+    // The pieces of one batch share its bytes.
+    check(b.images != nullptr || b.count <= plan.spec().shard_size, "ERR_SKNET_NATIVE",
+          "a batch of bytes is evaluated whole: the plan's must be as large");
     result.bad.insert(result.bad.end(), b.bad.begin(), b.bad.end());
     for (int first = 0; first < b.count; first += plan.spec().shard_size) {
       const int count = std::min(plan.spec().shard_size, b.count - first);
-      const Totals totals = plan.evaluate(b.images + first * image, b.labels + first, count);
+      const Totals totals = b.images != nullptr ? plan.evaluate(b.images + first * image, b.labels + first, count)
+                                                : plan.evaluate(b.pictures, b.labels, b.count);
       result.totals.loss += totals.loss;
       result.totals.top1 += totals.top1;
       result.totals.top5 += totals.top5;

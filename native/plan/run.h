@@ -18,6 +18,7 @@ struct TrainChunk {
   std::vector<double> loss, gradient_norm, seconds, wait_seconds;
   std::vector<int32_t> correct;
   std::vector<BadSample> bad;
+  int64_t resized_on_host = 0;  // pictures of the batches taken, see Batch
   bool end_of_epoch = false;
   bool non_finite = false;
   NonFinite cause;

@@ -44,6 +44,8 @@ struct PlanSpec {
   int height = 0, width = 0, channels = 0;
   Mode mode = Mode::kInfer;
   int shard_size = 1, shards = 1, threads = 1;
+  // 0: batches are of floats. Else of bytes (core/picture.h), at most so many an image on the average.
+  int64_t image_bytes = 0;
   Isa isa = Isa::kPortable;
   Precision precision = Precision::kFp32;
   std::map<std::string, std::string> candidates;

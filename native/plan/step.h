@@ -35,6 +35,7 @@ struct StepInfo {
 struct Step {
   StepInfo info;
   size_t workspace = 0, scratch = 0, packed = 0;
+  int workspace_value = -1;                  // among the plan's values, of a workspace of its own
   std::function<Calls(const Memory&)> bind;  // none for the update's passes
 };
 

@@ -1,12 +1,15 @@
 // The border between the addon and a device's plugin (a shared library beside it): plain data and functions, at the level of a plan, so
-// that the two may be built by different compilers. A plugin exports one name, kEntry. Change kApiVersion with anything in this file.
+// that the two may be built by different compilers. A plugin exports one name, kEntry. Change kApiVersion with anything in this file
+// or in core/picture.h.
 #pragma once
 
 #include <cstdint>
 
+#include "core/picture.h"
+
 namespace sknet::plugin {
 
-constexpr uint32_t kApiVersion = 2;
+constexpr uint32_t kApiVersion = 3;
 constexpr const char* kEntry = "sknet_plugin_entry";
 
 // What went wrong: core/error.h, cut to size.
@@ -42,6 +45,7 @@ struct SpecData {
   int32_t layer_count, candidate_count, weight_decay_count, lr_scale_count;
   int32_t height, width, channels, mode, shard_size, shards, precision, fuse, time_steps, nesterov;
   float label_smoothing, momentum;
+  int64_t image_bytes;
   double grad_clip, ema_decay, trust;
 };
 
@@ -102,9 +106,15 @@ struct Api {
   // `tensor`: its index in the graph's list. `kept`: whether the plan has that section of it.
   int (*read)(PlanHandle* plan, int32_t section, int32_t tensor, float* data, int32_t* kept, Failure* failure);
   int (*write)(PlanHandle* plan, int32_t section, int32_t tensor, const float* data, int32_t* kept, Failure* failure);
-  int (*submit)(PlanHandle* plan, const float* images, const int32_t* labels, float lr, Failure* failure);
+  // labels2, mix: null where no images are mixed.
+  int (*submit)(PlanHandle* plan, const float* images, const int32_t* labels, const int32_t* labels2, const float* mix, float lr,
+                Failure* failure);
+  int (*submit_pictures)(PlanHandle* plan, const Pictures* pictures, const int32_t* labels, const int32_t* labels2, const float* mix,
+                         float lr, Failure* failure);
   int (*collect)(PlanHandle* plan, OutcomeData* outcome, Failure* failure);
   int (*evaluate)(PlanHandle* plan, const float* images, const int32_t* labels, int32_t count, OutcomeData* totals, Failure* failure);
+  int (*evaluate_pictures)(PlanHandle* plan, const Pictures* pictures, const int32_t* labels, int32_t count, OutcomeData* totals,
+                           Failure* failure);
   int (*infer)(PlanHandle* plan, const float* images, int32_t count, float* out, Failure* failure);
   int (*block_forward)(PlanHandle* plan, const float* x, float* y, Failure* failure);
   int (*block_backward)(PlanHandle* plan, const float* dy, float* dx, Failure* failure);

@@ -53,7 +53,13 @@ bool PluginPlan::write(plan::Section section, const plan::Tensor& tensor, const 
   return kept != 0;
 }
 
-void PluginPlan::submit(const float* images, const int32_t* labels, float lr) { call(api_.submit, images, labels, lr); }
+void PluginPlan::submit(const float* images, const plan::Targets& targets, float lr) {
+  call(api_.submit, images, targets.labels, targets.labels2, targets.mix, lr);
+}
+
+void PluginPlan::submit(const Pictures& pictures, const plan::Targets& targets, float lr) {
+  call(api_.submit_pictures, &pictures, targets.labels, targets.labels2, targets.mix, lr);
+}
 
 plan::StepOutcome PluginPlan::collect() {
   OutcomeData o{};
@@ -64,6 +70,12 @@ plan::StepOutcome PluginPlan::collect() {
 plan::Totals PluginPlan::evaluate(const float* images, const int32_t* labels, int count) {
   OutcomeData o{};
   call(api_.evaluate, images, labels, static_cast<int32_t>(count), &o);
+  return {o.loss, o.top1, o.top5};
+}
+
+plan::Totals PluginPlan::evaluate(const Pictures& pictures, const int32_t* labels, int count) {
+  OutcomeData o{};
+  call(api_.evaluate_pictures, &pictures, labels, static_cast<int32_t>(count), &o);
   return {o.loss, o.top1, o.top5};
 }
 

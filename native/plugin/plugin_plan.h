@@ -20,9 +20,11 @@ class PluginPlan : public plan::Plan {
   bool read(plan::Section section, const plan::Tensor& tensor, float* data) override;
   bool write(plan::Section section, const plan::Tensor& tensor, const float* data) override;
   int depth() const override { return api_.depth(plan_.get()); }
-  void submit(const float* images, const int32_t* labels, float lr) override;
+  void submit(const float* images, const plan::Targets& targets, float lr) override;
+  void submit(const Pictures& pictures, const plan::Targets& targets, float lr) override;
   plan::StepOutcome collect() override;
   plan::Totals evaluate(const float* images, const int32_t* labels, int count) override;
+  plan::Totals evaluate(const Pictures& pictures, const int32_t* labels, int count) override;
   void infer(const float* images, int count, float* out) override;
   void block_forward(const float* x, float* y) override;
   void block_backward(const float* dy, float* dx) override;

@@ -67,8 +67,14 @@ int write(PlanHandle* plan, int32_t section, int32_t tensor, const float* data, 
   return guarded(failure, [&] { *kept = plan_of(plan).write(static_cast<plan::Section>(section), tensor_of(plan, tensor), data) ? 1 : 0; });
 }
 
-int submit(PlanHandle* plan, const float* images, const int32_t* labels, float lr, Failure* failure) {
-  return guarded(failure, [&] { plan_of(plan).submit(images, labels, lr); });
+int submit(PlanHandle* plan, const float* images, const int32_t* labels, const int32_t* labels2, const float* mix, float lr,
+           Failure* failure) {
+  return guarded(failure, [&] { plan_of(plan).submit(images, {labels, labels2, mix}, lr); });
+}
+
+int submit_pictures(PlanHandle* plan, const Pictures* pictures, const int32_t* labels, const int32_t* labels2, const float* mix, float lr,
+                    Failure* failure) {
+  return guarded(failure, [&] { plan_of(plan).submit(*pictures, {labels, labels2, mix}, lr); });
 }
 
 int collect(PlanHandle* plan, OutcomeData* outcome, Failure* failure) {
@@ -78,11 +84,15 @@ int collect(PlanHandle* plan, OutcomeData* outcome, Failure* failure) {
   });
 }
 
+OutcomeData outcome_of(const plan::Totals& t) { return {t.loss, 0, t.top1, t.top5, 1}; }
+
 int evaluate(PlanHandle* plan, const float* images, const int32_t* labels, int32_t count, OutcomeData* totals, Failure* failure) {
-  return guarded(failure, [&] {
-    const plan::Totals t = plan_of(plan).evaluate(images, labels, count);
-    *totals = {t.loss, 0, t.top1, t.top5, 1};
-  });
+  return guarded(failure, [&] { *totals = outcome_of(plan_of(plan).evaluate(images, labels, count)); });
+}
+
+int evaluate_pictures(PlanHandle* plan, const Pictures* pictures, const int32_t* labels, int32_t count, OutcomeData* totals,
+                      Failure* failure) {
+  return guarded(failure, [&] { *totals = outcome_of(plan_of(plan).evaluate(*pictures, labels, count)); });
 }
 
 int infer(PlanHandle* plan, const float* images, int32_t count, float* out, Failure* failure) {
@@ -113,8 +123,10 @@ Api serve(const char* build, MakePlan make, void (*devices)(DevicesData* to), Li
           .read = read,
           .write = write,
           .submit = submit,
+          .submit_pictures = submit_pictures,
           .collect = collect,
           .evaluate = evaluate,
+          .evaluate_pictures = evaluate_pictures,
           .infer = infer,
           .block_forward = block_forward,
           .block_backward = block_backward};

@@ -49,8 +49,8 @@ SpecOnWire::SpecOnWire(const plan::PlanSpec& spec) : storage_(std::make_unique<S
                         .momentum = momentum});
   }
   // Threads and instruction set are the CPU's own business.
-  const auto& [layers, height, width, channels, mode, shard_size, shards, threads, isa, precision, candidates, fuse, time_steps,
-               label_smoothing, optimizer] = spec;
+  const auto& [layers, height, width, channels, mode, shard_size, shards, threads, image_bytes, isa, precision, candidates, fuse,
+               time_steps, label_smoothing, optimizer] = spec;
   const auto& [momentum, nesterov, weight_decay, lr_scale, trust, grad_clip, ema_decay] = optimizer;
   for (const auto& [op, name] : candidates) s.candidates.push_back({op.c_str(), name.c_str()});
   data_ = {.layers = s.layers.data(),
@@ -73,6 +73,7 @@ SpecOnWire::SpecOnWire(const plan::PlanSpec& spec) : storage_(std::make_unique<S
            .nesterov = nesterov ? 1 : 0,
            .label_smoothing = label_smoothing,
            .momentum = momentum,
+           .image_bytes = image_bytes,
            .grad_clip = grad_clip,
            .ema_decay = ema_decay,
            .trust = trust};
@@ -108,6 +109,7 @@ plan::PlanSpec spec_from(const SpecData& data) {
   spec.mode = static_cast<plan::Mode>(data.mode);
   spec.shard_size = data.shard_size;
   spec.shards = data.shards;
+  spec.image_bytes = data.image_bytes;
   spec.precision = static_cast<Precision>(data.precision);
   spec.fuse = data.fuse != 0;
   spec.time_steps = data.time_steps != 0;

@@ -137,6 +137,18 @@ describe('bench --loader', () => {
     expect(text).to.match(/warning: .*3\.png: /)
   })
 
+  it('prepares batches of bytes, and tells who resizes', async () => {
+    const data = join(folder, 'square')
+    await mkdir(join(data, 'thing'), { recursive: true })
+    for (let i = 0; i < 4; i++) await writeFile(join(data, 'thing', `${i}.png`), rgbPng(12, 12 + i, new Uint8Array(36 * (12 + i))))
+    const bench = ['bench', '--loader', '--data', data, '--batch', '2', '--size', '8', '--images', '8', '--warmup', '0', '--mode', 'infer']
+    const [bytes, floats] = [await runCommand(...bench, '--bytes'), await runCommand(...bench)]
+    expect(bytes.last, bytes.text).to.include({ imageFormat: 'uint8', resize: 'device', resizedOnHost: 0, images: 8 })
+    expect(bytes.last.bytesPerImage).to.be.within(3 * 8 * 8, 12 * 8 * 8 + 400)
+    expect(bytes.text).to.match(/an image go up; resized by the device, 0 too large/)
+    expect(floats.last).to.include({ imageFormat: 'float32', resize: 'host', resizedOnHost: 0, bytesPerImage: 12 * 8 * 8 })
+  })
+
   it('needs the split it reads', async () => {
     await writeCifar(join(folder, 'val'), { train: 0, val: 10 })
     const { code, last } = await runCommand('bench', '--loader', '--data', join(folder, 'val'))

@@ -46,19 +46,41 @@ describe('driver', function () {
     }
   })
 
+  const network = { images: 2, height: 8, width: 8, channels: 3 }
+  const layers = [
+    { op: 'conv2d', name: 'a', inputs: ['input'], out: 8, kernel: 3, stride: 1, padding: 1, dilation: 1, groups: 1, bias: false },
+    { op: 'global_avg_pool', name: 'p', inputs: ['a'] },
+    { op: 'linear', name: 'fc', inputs: ['p'], out: 5, bias: true },
+  ] as const
+
+  it('trains a device on bytes, to what the floats give that come of them', () => {
+    const { status, events } = run(
+      'check',
+      file(networkText('small', layers as never, network)),
+      '--device',
+      'cuda-emulated',
+      '--reference',
+      'cuda-emulated',
+    )
+    const bytes = events.filter(({ what }) => what === 'bytes')
+    expect(bytes.map(({ precision, error, limit }) => [precision, error, limit])).to.deep.equal([
+      ['fp32', 0, 0],
+      ['bf16', 0, 0],
+    ])
+    expect(status).to.equal(0)
+  })
+
   it('trains whole networks for a bench', () => {
-    const network = { images: 2, height: 8, width: 8, channels: 3 }
-    const layers = [
-      { op: 'conv2d', name: 'a', inputs: ['input'], out: 8, kernel: 3, stride: 1, padding: 1, dilation: 1, groups: 1, bias: false },
-      { op: 'global_avg_pool', name: 'p', inputs: ['a'] },
-      { op: 'linear', name: 'fc', inputs: ['p'], out: 5, bias: true },
-    ] as const
     const path = file(networkText('small', layers as never, network))
     const args = ['bench', path, '--device', 'cpu', '--batch', '4', '--steps', '5', '--warmup', '2', '--precision', 'fp32']
     const { status, events } = run(...args, '--network', 'small')
     expect(status).to.equal(0)
     expect(events.at(-1)).to.include({ type: 'result', network: 'small', device: 'cpu', batch: 4, mode: 'train' })
     expect(events.at(-1)!.imagesPerSecond).to.be.a('number').above(0)
+    for (const images of ['bytes', 'floats']) {
+      const onDevice = run(...args, '--network', 'small', '--device', 'cuda-emulated', '--images', images)
+      expect(onDevice.events.at(-1), images).to.include({ type: 'result', device: 'cuda-emulated', mode: 'train' })
+    }
     expect(run(...args, '--network', 'other').stderr).to.match(/no network other in the file/)
   })
 

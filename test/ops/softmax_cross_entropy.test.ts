@@ -1,5 +1,7 @@
 import { expect } from 'chai'
+import type { Isa } from '../../binding.js'
 import { assertClose, tolerance } from '../support/compare.js'
+import { emulated, hasEmulatedDevice } from '../support/devices.js'
 import { supportedIsas } from '../support/run-layers.js'
 import { linearNetwork } from '../support/tiny-networks.js'
 import { compareTraining, drawTraining, hashOf, plainSettings, trainNative, trainReference, type TrainCase } from '../support/train-case.js'
@@ -16,6 +18,11 @@ function entropy(batch: number, classes: number, labelSmoothing: number): TrainC
   }
 }
 
+/** Every instruction set and, where it is built, the emulated device. */
+function variants(): { isa?: Isa; device?: string }[] {
+  return [...supportedIsas().map((isa) => ({ isa })), ...(hasEmulatedDevice() ? [{ device: emulated }] : [])]
+}
+
 // One layer's gradient is dlogits times its input, so loss and gradient of the op show in the loss and in the gradients of weight and bias.
 describe('softmax_cross_entropy', () => {
   for (const c of [
@@ -29,7 +36,9 @@ describe('softmax_cross_entropy', () => {
     it(c.name, async () => {
       const drawn = drawTraining(c, 1)
       const expected = trainReference(c, drawn)
-      for (const isa of supportedIsas()) compareTraining(isa, await trainNative(c, drawn, { isa }), expected, tolerance(c.classes))
+      for (const variant of variants()) {
+        compareTraining(variant.device ?? variant.isa!, await trainNative(c, drawn, variant), expected, tolerance(c.classes))
+      }
     })
   }
 
@@ -38,7 +47,9 @@ describe('softmax_cross_entropy', () => {
     const drawn = drawTraining(c, 2)
     for (const { labels } of drawn.batches) labels.set([-1, -1], 2)
     const expected = trainReference(c, drawn)
-    for (const isa of supportedIsas()) compareTraining(isa, await trainNative(c, drawn, { isa }), expected, tolerance(c.classes))
+    for (const variant of variants()) {
+      compareTraining(variant.device ?? variant.isa!, await trainNative(c, drawn, variant), expected, tolerance(c.classes))
+    }
   })
 
   it('shares the target between two labels', async () => {
@@ -51,16 +62,21 @@ describe('softmax_cross_entropy', () => {
       batch.mixed = { labels2, mix: Float32Array.from(shares) }
     }
     const expected = trainReference(c, drawn)
-    for (const isa of supportedIsas()) compareTraining(isa, await trainNative(c, drawn, { isa }), expected, tolerance(c.classes))
+    for (const variant of variants()) {
+      compareTraining(variant.device ?? variant.isa!, await trainNative(c, drawn, variant), expected, tolerance(c.classes))
+    }
   })
 
   it('a whole share of the first label gives the bits of one label', async () => {
     const c = { ...entropy(5, 9, 0.1), name: 'whole shares' }
     const drawn = drawTraining(c, 1)
-    const plain = hashOf(await trainNative(c, drawn, { isa: 'portable' }))
-    const { labels } = drawn.batches[0]!
-    drawn.batches[0]!.mixed = { labels2: labels.map((label) => (label + 1) % 9), mix: new Float32Array(5).fill(1) }
-    expect(hashOf(await trainNative(c, drawn, { isa: 'portable' }))).to.equal(plain)
+    for (const variant of variants()) {
+      const batch = drawn.batches[0]!
+      delete batch.mixed
+      const plain = hashOf(await trainNative(c, drawn, variant))
+      batch.mixed = { labels2: batch.labels.map((label) => (label + 1) % 9), mix: new Float32Array(5).fill(1) }
+      expect(hashOf(await trainNative(c, drawn, variant))).to.equal(plain)
+    }
   })
 
   it('stays finite on logits of any size', async () => {
@@ -68,10 +84,10 @@ describe('softmax_cross_entropy', () => {
     const drawn = drawTraining(c, 1)
     for (const { data } of drawn.tensors.values()) for (let i = 0; i < data.length; i++) data[i] = Math.fround(data[i]! * 1000)
     const expected = trainReference(c, drawn)
-    for (const isa of supportedIsas()) {
-      const result = await trainNative(c, drawn, { isa })
+    for (const variant of variants()) {
+      const result = await trainNative(c, drawn, variant)
       expect(result.loss[0]).to.satisfy(Number.isFinite)
-      assertClose(`${isa}: loss`, result.loss, [expected.steps[0]!.loss], 1e-5)
+      assertClose(`${variant.device ?? variant.isa}: loss`, result.loss, [expected.steps[0]!.loss], 1e-5)
     }
   })
 })

@@ -18,6 +18,7 @@ function chunk(from: number, to: number): TrainChunk {
     endOfEpoch: false,
     voided: 0,
     nonFinite: null,
+    resizedOnHost: 0,
   }
 }
 

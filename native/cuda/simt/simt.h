@@ -15,7 +15,7 @@
 //   ldmatrix_x1/x2/x4(r, row) ldmatrix_x1/x2/x4_trans(r, row)   lanes 8 i to 8 i + 7 give the rows of matrix i, 16-byte aligned
 //   mma_16816(d, a, b) mma_1688(d, a, b)            d[4] += a b: bf16, fp32 sums; mma_16816_fp16, mma_1688_fp16: fp16
 // Warpgroups          warpgroup.h
-// Numbers             bf16 fp16 to_f to_bf to_fp16 pack_bf pack_fp16 (number.h); max_nan(a, b): a NaN wins
+// Numbers             bf16 fp16 to_f to_bf to_fp16 pack_bf pack_fp16 (number.h); max_nan(a, b): a NaN wins; __fmul_rn __fadd_rn: apart
 //
 // Rules: no asm, no __CUDA_ARCH__, no dynamic parallelism or grid barrier; no return before a barrier; all lanes of a block reach the same
 // __syncthreads; what lanes of a warp tell each other through memory needs __syncwarp; across blocks a second kernel, or atomics of

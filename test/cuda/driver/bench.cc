@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "pictures.h"
 #include "plans.h"
 
 namespace sknet::driver {
@@ -21,6 +22,8 @@ BenchResult bench(const Network& network, const BenchOptions& options) {
   spec.precision = options.precision;
   spec.time_steps = options.time_steps;
   spec.mode = options.train ? plan::Mode::kTrain : plan::Mode::kInfer;
+  const bool bytes = options.train && options.bytes && options.device != "cpu" && spec.channels == 3;
+  if (bytes) spec.image_bytes = picture_bytes(int64_t{3} * spec.height * spec.width);
   if (options.train) {
     spec.optimizer.momentum = 0.9f;
     for (const plan::Tensor& t : plan::build_graph(spec).tensors) {
@@ -29,7 +32,8 @@ BenchResult bench(const Network& network, const BenchOptions& options) {
   }
   const auto plan = open_plan(options.device, spec);
   fill_tensors(*plan);
-  const std::vector<float> images = numbers(plan->graph().input.size(), 1.7f, 5);
+  const MadePictures pictures(bytes ? options.batch : 0, spec.height, spec.width, true);
+  const std::vector<float> images = numbers(bytes ? 0 : plan->graph().input.size(), 1.7f, 5);
   const std::vector<int32_t> labels = classes(plan->batch(), plan->output_shape().c);
   std::vector<float> logits(static_cast<size_t>(plan->output_shape().size()));
 
@@ -42,7 +46,11 @@ BenchResult bench(const Network& network, const BenchOptions& options) {
     if (options.train) {
       // As training does: the next batch is on its way while one runs.
       while (under_way < plan->depth()) {
-        plan->submit(images.data(), labels.data(), 1e-3f);
+        if (bytes) {
+          plan->submit(pictures.batch(), {labels.data()}, 1e-3f);
+        } else {
+          plan->submit(images.data(), {labels.data()}, 1e-3f);
+        }
         ++under_way;
       }
       result.loss = plan->collect().totals.loss;

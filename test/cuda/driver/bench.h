@@ -17,6 +17,7 @@ struct BenchOptions {
   int steps = 50;
   bool train = true;
   bool time_steps = false;
+  bool bytes = true;  // what training is fed with, else floats
 };
 
 struct BenchResult {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "pictures.h"
 #include "plans.h"
 
 namespace sknet::driver {
@@ -52,10 +53,37 @@ Results run(const Network& network, Precision precision, const std::string& devi
   const std::vector<float> images = numbers(static_cast<int64_t>(x.size()) * 2, 1.7f, 4);
   const std::vector<int32_t> labels = classes(plan->batch(), plan->output_shape().c);
   for (int step = 0; step < kSteps; ++step) {
-    plan->submit(images.data(), labels.data(), 0.02f);
+    plan->submit(images.data(), {labels.data()}, 0.02f);
     r.losses.push_back(static_cast<float>(plan->collect().totals.loss));
   }
   return r;
+}
+
+// Losses and weights after two steps on bytes, or on the floats that come of them.
+std::vector<float> train_on(bool bytes, plan::PlanSpec spec, const std::string& device) {
+  spec.mode = plan::Mode::kTrain;
+  spec.shards = 4;
+  spec.optimizer = {.momentum = 0.9f};
+  for (const plan::Tensor& t : plan::build_graph(spec).tensors) {
+    if (!t.buffer) spec.optimizer.weight_decay.push_back(0);
+  }
+  const MadePictures pictures(spec.shard_size * spec.shards, spec.height, spec.width, false);
+  if (bytes) spec.image_bytes = picture_bytes(pictures.batch().size / (spec.shard_size * spec.shards) + 1);
+  const auto plan = open_plan(device, spec);
+  fill_tensors(*plan);
+  const std::vector<float> floats = pictures.floats();
+  const std::vector<int32_t> labels = classes(plan->batch(), plan->output_shape().c);
+  std::vector<float> result;
+  for (int step = 0; step < 2; ++step) {
+    if (bytes) {
+      plan->submit(pictures.batch(), {labels.data()}, 0.02f);
+    } else {
+      plan->submit(floats.data(), {labels.data()}, 0.02f);
+    }
+    result.push_back(static_cast<float>(plan->collect().totals.loss));
+  }
+  read_all(*plan, plan::Section::kValue, false, result);
+  return result;
 }
 
 double relative_error(const std::vector<float>& got, const std::vector<float>& expected) {
@@ -89,6 +117,12 @@ std::vector<Comparison> compare(const Network& network, Precision precision, con
   add("input gradient", got.input_gradient, expected.input_gradient, backward);
   add("gradients", got.gradients, expected.gradients, backward);
   add("statistics", got.statistics, expected.statistics, forward);
+  const plan::Shape& y = plan::build_graph(network.spec).shape_of(plan::build_graph(network.spec).output());
+  if (device != "cpu" && network.spec.channels == 3 && y.h * y.w == 1) {
+    plan::PlanSpec spec = network.spec;
+    spec.precision = precision;
+    add("bytes", train_on(true, spec, device), train_on(false, spec, device), 0);
+  }
   if (strict) {
     add("losses", got.losses, expected.losses, backward);
   } else if (!got.losses.empty()) {

@@ -1,4 +1,5 @@
-// One device against another on the same small networks: outputs, gradients, running statistics and some steps of training.
+// One device against another on the same small networks: outputs, gradients, running statistics and some steps of training. And a device
+// against itself: what training on bytes gives, and on the floats that come of them.
 #pragma once
 
 #include <string>
@@ -9,7 +10,7 @@
 namespace sknet::driver {
 
 struct Comparison {
-  std::string network, what;  // what: output, input gradient, gradients, statistics, losses
+  std::string network, what;  // what: output, input gradient, gradients, statistics, losses, bytes
   Precision precision;
   double error, limit;  // 2-norm of the difference over that of the reference
 };

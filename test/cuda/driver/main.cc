@@ -1,7 +1,7 @@
 // The plugin without Node, for machines that have a GPU and little else:
 //   sknet-driver check NETWORKS --device cuda [--reference cuda-emulated|cpu] [--only PART_OF_A_NAME]
 //   sknet-driver bench NETWORKS --device cuda --network NAME [--batch N] [--precision fp32|bf16] [--steps N] [--mode train|infer]
-//                 [--time-steps yes]
+//                 [--time-steps yes] [--images bytes|floats]
 // Prints one JSON object a line, the result last. Exit code 0 where everything held, 1 where a comparison did not, 2 for bad arguments.
 #include <cmath>
 #include <cstdio>
@@ -57,6 +57,7 @@ int run_bench(const std::vector<Network>& networks, const Flags& flags) {
   options.steps = std::stoi(flag(flags, "steps", "50"));
   options.warmup = std::stoi(flag(flags, "warmup", "10"));
   options.time_steps = flag(flags, "time-steps", "no") == "yes";
+  options.bytes = flag(flags, "images", "bytes") == "bytes";
   options.train = flag(flags, "mode", "train") == "train";
   for (const Network& network : networks) {
     if (network.name != wanted) continue;
