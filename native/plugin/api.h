@@ -6,7 +6,7 @@
 
 namespace sknet::plugin {
 
-constexpr uint32_t kApiVersion = 2;
+constexpr uint32_t kApiVersion = 3;
 constexpr const char* kEntry = "sknet_plugin_entry";
 
 // What went wrong: core/error.h, cut to size.
@@ -67,8 +67,11 @@ struct MemoryData {
 
 struct StepData {
   const char *op, *layer, *candidate;
-  const char* const* refused;  // candidate, reason, candidate, reason, ...
-  int32_t refused_count;
+  const char* const* refused;   // candidate, reason, candidate, reason, ...
+  const char* const* tried;     // candidates that were timed
+  const double* tried_seconds;  // each one's
+  const char* note;
+  int32_t refused_count, tried_count;
   int32_t phase;
   int64_t flops, bytes;
   double seconds;
