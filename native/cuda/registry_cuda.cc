@@ -1,5 +1,6 @@
 #include "cuda/registry_cuda.h"
 
+#include "cuda/conv2d_cublas.h"
 #include "cuda/conv2d_direct.h"
 #include "cuda/conv2d_gemm.h"
 #include "cuda/conv2d_grouped.h"
@@ -20,11 +21,12 @@ namespace {
   {                                                                                                                                  \
       .block = kRows,                                                                                                                \
       .elem_bytes = bytes,                                                                                                           \
-      .conv2d_forward = {&conv2d_forward_grouped_##type, &conv2d_forward_gemm_##type, &conv2d_forward_direct_##type},                \
+      .conv2d_forward = {&conv2d_forward_grouped_##type, &conv2d_forward_gemm_##type, &conv2d_forward_cublas_##type,                 \
+                         &conv2d_forward_direct_##type},                                                                             \
       .conv2d_backward_data = {&conv2d_backward_data_grouped_##type, &conv2d_backward_data_gemm_##type,                              \
-                               &conv2d_backward_data_direct_##type},                                                                 \
+                               &conv2d_backward_data_cublas_##type, &conv2d_backward_data_direct_##type},                            \
       .conv2d_backward_weight = {&conv2d_backward_weight_grouped_##type, &conv2d_backward_weight_gemm_##type,                        \
-                                 &conv2d_backward_weight_direct_##type},                                                             \
+                                 &conv2d_backward_weight_cublas_##type, &conv2d_backward_weight_direct_##type},                      \
       .batch_norm_statistics = {&batch_norm_statistics_plain_##type},                                                                \
       .batch_norm_fold = {&batch_norm_fold_channels},                                                                                \
       .batch_norm_apply = {&batch_norm_apply_plain_##type},                                                                          \
