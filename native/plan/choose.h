@@ -16,12 +16,18 @@ using Forced = std::map<std::string, std::string>;  // op -> candidate
 
 template <class C>
 struct Choice {
-  const C* candidate = nullptr;  // null where none accepts; why is in `refused`
-  std::vector<Refusal> refused;
+  const C* candidate = nullptr;  // null where none accepts; why is in the contest's `refused`
   Contest contest;
 };
 
-// Those that accept, in the registry's order; without measuring no more than one, and the plain one at its end only where it is alone.
+template <class C>
+const C* by_name(const std::vector<const C*>& candidates, const std::string& name) {
+  const auto found = std::find_if(candidates.begin(), candidates.end(), [&](const C* candidate) { return name == candidate->name; });
+  return found == candidates.end() ? nullptr : *found;
+}
+
+// An empty reason of a candidate's is one that another has told already. Those that accept, in the registry's order; without measuring no
+// more than one, and the plain one at its end only where it is alone.
 template <class C, class Problem>
 std::vector<const C*> accepting(const std::vector<const C*>& candidates, const Problem& problem, const std::string& op,
                                 const Forced& forced, const Chooser& chooser, std::vector<Refusal>* refused) {
@@ -34,28 +40,48 @@ std::vector<const C*> accepting(const std::vector<const C*>& candidates, const P
     if (reason == nullptr) {
       list.push_back(candidate);
       if (!chooser.measures()) break;
-    } else {
-      refused->push_back({candidate->name, reason});
+    } else if (*reason != '\0' || want != forced.end()) {
+      refused->push_back({candidate->name, *reason != '\0' ? reason : "there are fewer of its kind"});
     }
   }
   return list;
+}
+
+// How long each takes, where candidates are timed; `alone`: even where one alone accepts.
+template <class C, class Problem>
+Contest contest_of(const std::vector<const C*>& candidates, const Problem& problem, const std::string& op, const Forced& forced,
+                   Chooser& chooser, bool alone) {
+  const bool all = !forced.contains(op);
+  if (all) {
+    // That candidate may have more to prepare than to say.
+    Contest known = chooser.known(op, problem);
+    const C* fastest = known.trials.empty() ? nullptr : by_name(candidates, known.trials.front().candidate);
+    if (fastest != nullptr && (fastest->refuse == nullptr || fastest->refuse(problem) == nullptr)) return known;
+  }
+  Contest contest;
+  const std::vector<const C*> list = accepting(candidates, problem, op, forced, chooser, &contest.refused);
+  return list.size() < (alone ? 1 : 2) ? contest : chooser.time(op, list, problem, contest.refused, all);
 }
 
 template <class C, class Problem>
 Choice<C> find(const std::vector<const C*>& candidates, const Problem& problem, const std::string& op, const Forced& forced,
                Chooser& chooser) {
   Choice<C> choice;
-  std::vector<const C*> list = accepting(candidates, problem, op, forced, chooser, &choice.refused);
-  if (list.size() > 1) choice.contest = chooser.time(op, list, problem);
-  for (const Refusal& failure : choice.contest.failed) {
-    std::erase_if(list, [&](const C* candidate) { return failure.candidate == candidate->name; });
-    choice.refused.push_back(failure);
+  if (chooser.measures()) choice.contest = contest_of(candidates, problem, op, forced, chooser, false);
+  if (!choice.contest.trials.empty()) {
+    choice.candidate = by_name(candidates, choice.contest.trials.front().candidate);
+    if (choice.contest.trials.size() == 1) choice.contest.trials.clear();
+    return choice;
   }
-  if (list.empty()) return choice;
-  choice.candidate = list.front();
-  if (choice.contest.trials.empty()) return choice;
-  const std::string& fastest = choice.contest.trials.front().candidate;
-  choice.candidate = *std::find_if(list.begin(), list.end(), [&](const C* candidate) { return fastest == candidate->name; });
+  // In the registry's order, without those that did not run.
+  std::vector<Refusal> refused;
+  for (const C* candidate : accepting(candidates, problem, op, forced, chooser, &refused)) {
+    const auto failed = [&](const Refusal& refusal) { return refusal.candidate == candidate->name; };
+    if (std::any_of(choice.contest.refused.begin(), choice.contest.refused.end(), failed)) continue;
+    choice.candidate = candidate;
+    break;
+  }
+  if (choice.contest.refused.empty()) choice.contest.refused = std::move(refused);
   return choice;
 }
 
@@ -64,10 +90,10 @@ Choice<C> choose(const std::vector<const C*>& candidates, const Problem& problem
                  Chooser& chooser) {
   Choice<C> choice = find(candidates, problem, op, forced, chooser);
   if (choice.candidate != nullptr) return choice;
+  const std::vector<Refusal>& refused = choice.contest.refused;
   std::string offered;
   for (const C* candidate : candidates) offered += (offered.empty() ? "" : ", ") + std::string(candidate->name);
-  const std::string cause =
-      choice.refused.empty() ? "no such candidate" : choice.refused.back().candidate + ": " + choice.refused.back().reason;
+  const std::string cause = refused.empty() ? "no such candidate" : refused.back().candidate + ": " + refused.back().reason;
   throw Error("ERR_SKNET_OPTION", op + ": no candidate accepts (" + cause + ")").with_option("candidates." + op).with_expected(offered);
 }
 

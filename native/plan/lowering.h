@@ -123,10 +123,8 @@ class Lowering {
   // How long that one takes, where candidates are timed and it could be.
   template <class C, class Problem>
   std::optional<double> seconds(const std::string& op, const std::vector<const C*>& candidates, const Problem& problem) const {
-    std::vector<Refusal> refused;
-    const std::vector<const C*> list = accepting(candidates, problem, op, spec.candidates, chooser, &refused);
-    if (list.empty() || !chooser.measures()) return std::nullopt;
-    const Contest contest = chooser.time(op, list, problem);
+    if (!chooser.measures()) return std::nullopt;
+    const Contest contest = contest_of(candidates, problem, op, spec.candidates, chooser, true);
     return contest.trials.empty() ? std::nullopt : std::optional(contest.trials.front().seconds);
   }
 
@@ -141,7 +139,7 @@ class Lowering {
     Choice<C> choice = choose(candidates, problem, op, spec.candidates, chooser);
     const C* chosen = choice.candidate;
     s.info.candidate = chosen->name;
-    s.info.refused = std::move(choice.refused);
+    s.info.refused = std::move(choice.contest.refused);
     s.info.trials = std::move(choice.contest.trials);
     s.info.note = note.empty() ? choice.contest.note : note;
     s.workspace = chosen->workspace == nullptr ? 0 : chosen->workspace(problem);

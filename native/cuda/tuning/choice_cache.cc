@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFormat = "sknet: times of candidates, 1";
+constexpr const char* kFormat = "sknet: times of candidates, 2";
 constexpr const char* kEnd = "end ";
 
 std::string variable(const char* name) {
@@ -48,32 +48,41 @@ std::string hash_of(const std::string& text) {
   return digits;
 }
 
-void merge(ChoiceCache::Trials& to, const ChoiceCache::Trials& trials) {
-  for (const plan::Trial& trial : trials) {
-    std::erase_if(to, [&](const plan::Trial& known) { return known.candidate == trial.candidate; });
-    to.push_back(trial);
-  }
-  std::stable_sort(to.begin(), to.end(), [](const plan::Trial& a, const plan::Trial& b) { return a.seconds < b.seconds; });
-}
-
 std::string number_text(double value) {
   char text[64];
   return {text, std::to_chars(text, text + sizeof(text), value).ptr};
 }
 
-// A line's parts; false where it is none.
-bool parse(const std::string& line, std::string* problem, ChoiceCache::Trials* trials) {
+// A line: the problem, then pairs of a candidate and its seconds, then pairs of -candidate and why it refused; tabs between.
+std::string line_of(const std::string& problem, const plan::Contest& contest) {
+  std::string line = problem;
+  for (const plan::Trial& trial : contest.trials) line += '\t' + trial.candidate + '\t' + number_text(trial.seconds);
+  for (plan::Refusal refusal : contest.refused) {
+    std::replace_if(refusal.reason.begin(), refusal.reason.end(), [](char c) { return c == '\t' || c == '\n'; }, ' ');
+    line += "\t-" + refusal.candidate + '\t' + refusal.reason;
+  }
+  return line + '\n';
+}
+
+// False where it is none.
+bool parse(const std::string& line, std::string* problem, plan::Contest* contest) {
   std::istringstream parts(line);
   if (!std::getline(parts, *problem, '\t') || problem->empty()) return false;
-  trials->clear();
-  for (std::string candidate, seconds; std::getline(parts, candidate, '\t');) {
-    double value = 0;
-    if (!std::getline(parts, seconds, '\t')) return false;
-    const auto [end, error] = std::from_chars(seconds.data(), seconds.data() + seconds.size(), value);
-    if (error != std::errc() || end != seconds.data() + seconds.size() || !(value >= 0) || candidate.empty()) return false;
-    merge(*trials, {{candidate, value}});
+  *contest = {};
+  for (std::string candidate, value; std::getline(parts, candidate, '\t');) {
+    if (candidate.empty() || !std::getline(parts, value, '\t')) return false;
+    if (candidate[0] == '-') {
+      contest->refused.push_back({candidate.substr(1), value});
+      continue;
+    }
+    double seconds = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
+    if (error != std::errc() || end != value.data() + value.size() || !(seconds >= 0)) return false;
+    contest->trials.push_back({candidate, seconds});
   }
-  return !trials->empty();
+  std::stable_sort(contest->trials.begin(), contest->trials.end(),
+                   [](const plan::Trial& a, const plan::Trial& b) { return a.seconds < b.seconds; });
+  return !contest->trials.empty();
 }
 
 }  // namespace
@@ -94,38 +103,34 @@ ChoiceCache::Problems ChoiceCache::read() const {
   if (!std::getline(file, line) || line != kFormat || !std::getline(file, line) || line != environment_) return {};
   Problems problems;
   std::string problem;
-  Trials trials;
+  plan::Contest contest;
   while (std::getline(file, line)) {
     if (line == kEnd + std::to_string(problems.size())) return problems;
-    if (!parse(line, &problem, &trials)) return {};
-    problems[problem] = trials;
+    if (!parse(line, &problem, &contest)) return {};
+    problems[problem] = contest;
   }
   return {};  // cut off
 }
 
-const ChoiceCache::Trials* ChoiceCache::find(const std::string& problem) const {
+const plan::Contest* ChoiceCache::find(const std::string& problem) const {
   const auto found = problems_.find(problem);
   return found == problems_.end() ? nullptr : &found->second;
 }
 
-void ChoiceCache::add(const std::string& problem, const Trials& trials) {
-  merge(problems_[problem], trials);
-  merge(added_[problem], trials);
+void ChoiceCache::add(const std::string& problem, const plan::Contest& contest, bool outlive) {
+  problems_[problem] = contest;
+  if (outlive) added_[problem] = contest;
 }
 
 void ChoiceCache::save() {
   if (added_.empty() || !unkept_.empty()) return;
   Problems all = read();
-  for (const auto& [problem, trials] : added_) merge(all[problem], trials);
+  for (const auto& [problem, contest] : added_) all[problem] = contest;
   const std::string temporary = path_ + "." + std::to_string(getpid());
   {
     std::ofstream file(temporary, std::ios::trunc);
     file << kFormat << '\n' << environment_ << '\n';
-    for (const auto& [problem, trials] : all) {
-      file << problem;
-      for (const plan::Trial& trial : trials) file << '\t' << trial.candidate << '\t' << number_text(trial.seconds);
-      file << '\n';
-    }
+    for (const auto& [problem, contest] : all) file << line_of(problem, contest);
     file << kEnd << all.size() << '\n';
     file.close();
     if (file && std::rename(temporary.c_str(), path_.c_str()) == 0) return;

@@ -28,6 +28,12 @@ std::string version_of(const LibraryReport& library) {
   return "; " + library.name + " " + (library.reason.empty() ? library.version : "unused");
 }
 
+// What decides which candidates accept.
+std::string setting(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value == nullptr ? "" : std::string("; ") + variable + "=" + value;
+}
+
 }  // namespace
 
 std::string tuning_environment() {
@@ -39,7 +45,8 @@ std::string tuning_environment() {
   check_cuda(cudaRuntimeGetVersion(&runtime), "asking for the driver");
   return std::string("sknet ") + SKNET_VERSION + "; " + p.name + "; compute capability " + std::to_string(p.major) + "." +
          std::to_string(p.minor) + "; " + std::to_string(p.multiProcessorCount) + " processors; CUDA " + std::to_string(driver) + ", " +
-         std::to_string(runtime) + "; " + driver_release() + version_of(vendor::cublas::report()) + version_of(vendor::cudnn::report());
+         std::to_string(runtime) + "; " + driver_release() + version_of(vendor::cublas::report()) + version_of(vendor::cudnn::report()) +
+         setting("SKNET_CUDA_WARPGROUPS");
 }
 
 bool times_candidates() {

@@ -8,6 +8,7 @@
 #include "cuda/tuning/describe.h"
 #include "cuda/tuning/environment.h"
 #include "cuda/tuning/operands.h"
+#include "plan/choose.h"
 
 namespace sknet::cuda {
 
@@ -25,15 +26,14 @@ Event timing_event() {
   return Event(event);
 }
 
-// Of what was known before, the candidates of `list`; none where one is missing.
+// The trials of `list` among those of a contest; none where one is missing.
 template <class C>
-ChoiceCache::Trials known(const ChoiceCache::Trials* before, const std::vector<const C*>& list) {
-  ChoiceCache::Trials trials;
-  if (before == nullptr) return trials;
-  for (const plan::Trial& trial : *before) {
-    if (std::any_of(list.begin(), list.end(), [&](const C* c) { return trial.candidate == c->name; })) trials.push_back(trial);
+std::vector<plan::Trial> trials_of(const std::vector<const C*>& list, const plan::Contest& contest) {
+  std::vector<plan::Trial> trials;
+  for (const plan::Trial& trial : contest.trials) {
+    if (plan::by_name(list, trial.candidate) != nullptr) trials.push_back(trial);
   }
-  return trials.size() == list.size() ? trials : ChoiceCache::Trials{};
+  return trials.size() == list.size() ? trials : std::vector<plan::Trial>{};
 }
 
 }  // namespace
@@ -131,7 +131,7 @@ plan::Contest TimedChooser::hold(const List<Candidate<Problem, Args>>& list, con
     } catch (const Error& e) {
       // A device that cannot go on says so again.
       check_cuda(cudaStreamSynchronize(stream_.get()), "trying candidates");
-      contest.failed.push_back({c->name, std::string("failed when tried: ") + e.what()});
+      contest.refused.push_back({c->name, std::string("failed when tried: ") + e.what()});
     }
   }
   std::stable_sort(contest.trials.begin(), contest.trials.end(),
@@ -140,41 +140,67 @@ plan::Contest TimedChooser::hold(const List<Candidate<Problem, Args>>& list, con
   return contest;
 }
 
+std::string TimedChooser::key(const std::string& op, const std::string& problem) const {
+  return op + (precision_ == Precision::kBf16 ? " bf16 " : " fp32 ") + (packs_ ? "packing " : "") + problem;
+}
+
+plan::Contest TimedChooser::kept(const std::string& key) const {
+  const plan::Contest* found = cache_.find(key);
+  return found == nullptr ? plan::Contest{} : *found;
+}
+
 template <class Problem, class Args>
-plan::Contest TimedChooser::contest(const std::string& op, const List<Candidate<Problem, Args>>& list, const Problem& p) {
-  const std::string problem = op + (precision_ == Precision::kBf16 ? " bf16 " : " fp32 ") + (packs_ ? "packing " : "") + describe(p);
-  if (ChoiceCache::Trials trials = known(cache_.find(problem), list); !trials.empty()) return {std::move(trials), {}, {}};
+plan::Contest TimedChooser::contest(const std::string& op, const List<Candidate<Problem, Args>>& list, const Problem& p,
+                                    const Refusals& refused, bool all) {
+  const std::string problem = key(op, describe(p));
+  if (std::vector<plan::Trial> trials = trials_of(list, kept(problem)); !all && !trials.empty()) return {std::move(trials), refused, {}};
   plan::Contest contest = hold(list, p);
-  if (!contest.trials.empty()) cache_.add(problem, contest.trials);
+  // A failure may have been the moment's: the next plan tries again.
+  const bool outlives = contest.refused.empty();
+  contest.refused.insert(contest.refused.begin(), refused.begin(), refused.end());
+  if (all && !contest.trials.empty()) cache_.add(problem, contest, outlives);
   return contest;
 }
 
-plan::Contest TimedChooser::time(const std::string& op, const List<Conv2dForward>& list, const Conv2dProblem& p) {
-  return contest(op, list, p);
+plan::Contest TimedChooser::known(const std::string& op, const Conv2dProblem& p) { return kept(key(op, describe(p))); }
+plan::Contest TimedChooser::known(const std::string& op, const SkSplitProblem& p) { return kept(key(op, describe(p))); }
+plan::Contest TimedChooser::known(const std::string& op, const BatchNormProblem& p) { return kept(key(op, describe(p))); }
+
+plan::Contest TimedChooser::time(const std::string& op, const List<Conv2dForward>& list, const Conv2dProblem& p, const Refusals& refused,
+                                 bool all) {
+  return contest(op, list, p, refused, all);
 }
-plan::Contest TimedChooser::time(const std::string& op, const List<Conv2dBackwardData>& list, const Conv2dProblem& p) {
-  return contest(op, list, p);
+plan::Contest TimedChooser::time(const std::string& op, const List<Conv2dBackwardData>& list, const Conv2dProblem& p,
+                                 const Refusals& refused, bool all) {
+  return contest(op, list, p, refused, all);
 }
-plan::Contest TimedChooser::time(const std::string& op, const List<Conv2dBackwardWeight>& list, const Conv2dProblem& p) {
-  return contest(op, list, p);
+plan::Contest TimedChooser::time(const std::string& op, const List<Conv2dBackwardWeight>& list, const Conv2dProblem& p,
+                                 const Refusals& refused, bool all) {
+  return contest(op, list, p, refused, all);
 }
-plan::Contest TimedChooser::time(const std::string& op, const List<SkSplitForward>& list, const SkSplitProblem& p) {
-  return contest(op, list, p);
+plan::Contest TimedChooser::time(const std::string& op, const List<SkSplitForward>& list, const SkSplitProblem& p, const Refusals& refused,
+                                 bool all) {
+  return contest(op, list, p, refused, all);
 }
-plan::Contest TimedChooser::time(const std::string& op, const List<SkSplitBackward>& list, const SkSplitProblem& p) {
-  return contest(op, list, p);
+plan::Contest TimedChooser::time(const std::string& op, const List<SkSplitBackward>& list, const SkSplitProblem& p, const Refusals& refused,
+                                 bool all) {
+  return contest(op, list, p, refused, all);
 }
-plan::Contest TimedChooser::time(const std::string& op, const List<BatchNormStatistics>& list, const BatchNormProblem& p) {
-  return contest(op, list, p);
+plan::Contest TimedChooser::time(const std::string& op, const List<BatchNormStatistics>& list, const BatchNormProblem& p,
+                                 const Refusals& refused, bool all) {
+  return contest(op, list, p, refused, all);
 }
-plan::Contest TimedChooser::time(const std::string& op, const List<BatchNormApply>& list, const BatchNormProblem& p) {
-  return contest(op, list, p);
+plan::Contest TimedChooser::time(const std::string& op, const List<BatchNormApply>& list, const BatchNormProblem& p,
+                                 const Refusals& refused, bool all) {
+  return contest(op, list, p, refused, all);
 }
-plan::Contest TimedChooser::time(const std::string& op, const List<BatchNormClose>& list, const BatchNormProblem& p) {
-  return contest(op, list, p);
+plan::Contest TimedChooser::time(const std::string& op, const List<BatchNormClose>& list, const BatchNormProblem& p,
+                                 const Refusals& refused, bool all) {
+  return contest(op, list, p, refused, all);
 }
-plan::Contest TimedChooser::time(const std::string& op, const List<BatchNormGradient>& list, const BatchNormProblem& p) {
-  return contest(op, list, p);
+plan::Contest TimedChooser::time(const std::string& op, const List<BatchNormGradient>& list, const BatchNormProblem& p,
+                                 const Refusals& refused, bool all) {
+  return contest(op, list, p, refused, all);
 }
 
 }  // namespace sknet::cuda
