@@ -30,6 +30,17 @@ const libraries: Library[] = [
     refuses: /cublas: cuBLASLt, asking for an algorithm: CUBLAS_STATUS_NOT_SUPPORTED/,
     fails: /^ERR_SKNET_DEVICE cuBLASLt, multiplying: CUBLAS_STATUS_EXECUTION_FAILED/,
   },
+  // The second plan that will do has a workspace; in bfloat16 there is a third, which in float32 would be TF32.
+  ...['cudnn', 'cudnn:1'].map((candidate) => ({
+    name: 'cuDNN',
+    candidate,
+    cases: 'convolutions' as const,
+    variable: 'SKNET_CUDNN_PATH',
+    file: 'libcudnn.so.9',
+    refuses:
+      /cudnn: cuDNN has no plan for it: CUDNN_STATUS_NOT_SUPPORTED \(engine 6 does not take it\)|cudnn:1: there are fewer of its kind/,
+    fails: /^ERR_SKNET_DEVICE cuDNN, convolving: CUDNN_STATUS_EXECUTION_FAILED \(told to fail\)/,
+  })),
 ]
 
 function run(env: NodeJS.ProcessEnv, args: readonly string[]): string {
@@ -43,7 +54,7 @@ function run(env: NodeJS.ProcessEnv, args: readonly string[]): string {
 }
 
 for (const { name, candidate, cases, variable, file, refuses, fails } of libraries) {
-  describe(`${name} on cuda-emulated`, function () {
+  describe(`${name} on cuda-emulated, ${candidate}`, function () {
     this.timeout(300_000)
     if (!hasEmulatedDevice() || !existsSync(fake(file))) {
       it('is not built')
@@ -80,6 +91,7 @@ for (const { name, candidate, cases, variable, file, refuses, fails } of librari
     })
 
     it('that is missing is refused with what to do, and not asked of the emulated device unless named', () => {
+      if (candidate.includes(':')) return // what it says stands with the first
       for (const { error } of results({ [variable]: '/nowhere/library.so' })) {
         expect(error).to.include(`${candidate}: ${variable}: /nowhere/library.so: cannot open shared object file`)
       }

@@ -29,20 +29,20 @@ const residual: Layer[] = [
   l.add('end', 'c', 'd'),
 ]
 
-const classifier = (kernel: number): Layer[] => [
+const classifier = (kernel: number, classes: number): Layer[] => [
   l.conv2d('a', 'input', 16, { kernel, padding: (kernel - 1) / 2 }),
   l.batchNorm('n', 'a'),
   l.relu('r', 'n'),
   l.globalAvgPool('p', 'r'),
-  l.linear('fc', 'p', 5),
+  l.linear('fc', 'p', classes),
 ]
 
-function training(layers: Layer[], channels: number): TrainCase {
+function training(layers: Layer[], channels: number, classes: number): TrainCase {
   return {
     name: 'training',
     layers,
     input: [5, 4, channels],
-    classes: 5,
+    classes,
     shardSize: 4,
     shards: 2,
     settings: { ...plainSettings, lr: 0.05 },
@@ -56,8 +56,23 @@ export const blockCases = {
     { name: 'linear', input: [7, 1, 1, 20], layers: [l.linear('a', 'input', 10)] },
     { name: 'batch norms and a residual', input: [3, 5, 4, 16], layers: residual, factor: 8 },
   ] satisfies LayerCase[],
+  convolutions: [
+    {
+      name: 'dense, strided, biased',
+      input: [2, 7, 6, 8],
+      layers: [l.conv2d('a', 'input', 16, { kernel: 3, padding: 1, stride: 2, bias: true })],
+    },
+    {
+      name: 'grouped and dilated',
+      input: [2, 6, 7, 16],
+      layers: [l.conv2d('a', 'input', 24, { kernel: 3, padding: 2, dilation: 2, groups: 4, bias: true })],
+    },
+    { name: 'a channel a group', input: [1, 8, 7, 8], layers: [l.conv2d('a', 'input', 8, { kernel: 5, padding: 2, groups: 8 })] },
+    { name: 'batch norms and a residual', input: [3, 5, 4, 16], layers: residual, factor: 8 },
+  ] satisfies LayerCase[],
 }
 
 export const trainCases: Record<keyof typeof blockCases, TrainCase[]> = {
-  pointwise: [training(classifier(1), 3)],
+  pointwise: [training(classifier(1, 5), 3, 5)],
+  convolutions: [training(classifier(3, 8), 8, 8)],
 }
