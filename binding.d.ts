@@ -104,8 +104,12 @@ export interface PlanStep {
   layer: string
   phase: 'forward' | 'backward' | 'update'
   candidate: string
-  /** Why earlier candidates refused, in order. */
+  /** Why earlier candidates refused, in order; where candidates are timed, why any did. */
   refused: { candidate: string; reason: string }[]
+  /** How long each candidate that accepts took when the plan was built, fastest first; empty where the registry's order decided. */
+  trials: { candidate: string; seconds: number }[]
+  /** What else decided, for people; '' where there is nothing to tell. */
+  note: string
   flops: number
   bytes: number
   /**

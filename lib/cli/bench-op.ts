@@ -47,7 +47,7 @@ export async function benchOp(args: Args, repeats: Repeats, output: Output): Pro
     const own = ownOptions(op, unit)
     const options = Object.entries(own).map(([name, value]) => `${name} ${value}`)
     output.say(`${op}, ${mode}, batch ${batch}, ${options.join(', ')}, ${whereOf(shape, isa)}`)
-    for (const line of planTable(steps.map((step) => ({ ...step, refused: [] })))) output.say(line)
+    for (const line of planTable(steps.map((step) => ({ ...step, refused: [], trials: [], note: '' })))) output.say(line)
     output.say(
       `${(1e3 * secondsMedian).toFixed(3)} ms (median of ${repeats.runs}), ${rates.imagesPerSecond.toFixed(1)} img/s, ${(rates.flopsPerSecond / 1e9).toFixed(1)} GFLOP/s, ${(rates.bytesPerSecond / 1e9).toFixed(1)} GB/s, ${peakRssMiB().toFixed(0)} MiB`,
     )

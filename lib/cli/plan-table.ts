@@ -21,7 +21,9 @@ export interface OpTime {
 /** Columns before this one hold text, the others numbers. */
 const TEXT_COLUMNS = 4
 
-/** One line a step under a header; refusals follow their step, indented. Steps with times have three columns more. */
+/**
+ * One line a step under a header; what was tried and refused follows its step, indented. Steps with times have three columns more.
+ */
 export function planTable(steps: readonly (PlanStep | TimedStep)[]): string[] {
   const timed = steps.some(isTimed)
   const titles = ['phase', 'layer', 'op', 'candidate', 'MFLOP', 'MiB', ...(timed ? timeTitles : [])]
@@ -30,8 +32,17 @@ export function planTable(steps: readonly (PlanStep | TimedStep)[]): string[] {
     ...(isTimed(s) ? timeCells(s) : []),
   ])
   const [header, ...lines] = aligned([titles, ...rows], TEXT_COLUMNS)
-  const body = lines.flatMap((line, i) => [line, ...steps[i]!.refused.map((r) => `    not ${r.candidate}: ${r.reason}`)])
-  return [header!, ...body]
+  return [header!, ...lines.flatMap((line, i) => [line, ...choiceOf(steps[i]!)])]
+}
+
+/** Why a step's candidate runs it, a line each. */
+function choiceOf({ trials, note, refused }: PlanStep): string[] {
+  const times = trials.map(({ candidate, seconds }) => `${candidate} ${(1e3 * seconds).toFixed(4)} ms`)
+  return [
+    ...(times.length > 0 ? [`    tried: ${times.join(', ')}`] : []),
+    ...(note === '' ? [] : [`    ${note}`]),
+    ...refused.map((r) => `    not ${r.candidate}: ${r.reason}`),
+  ]
 }
 
 /** The steps of a plan by op and phase, the longest first. */

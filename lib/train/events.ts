@@ -91,7 +91,7 @@ export interface CheckpointEvent {
 
 export interface WarningEvent {
   type: 'warning'
-  /** What it is about: 'bad-sample', 'checkpoint-skipped', 'data', 'schedule', 'isa', 'diverged'. */
+  /** What it is about: 'bad-sample', 'checkpoint-skipped', 'data', 'schedule', 'device', 'isa', 'kernels', 'diverged'. */
   about: string
   message: string
   path?: string

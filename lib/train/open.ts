@@ -3,6 +3,7 @@
  * nothing of an earlier run is touched before that.
  */
 import { basename, dirname } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { packageVersion } from '../version.js'
 import type { Dataset } from '../data/dataset.js'
 import { describeDevice, resolveDevice } from '../device.js'
@@ -247,6 +248,12 @@ function warningsOf(options: TrainOptions, { train, val }: FitData, resumed: Res
   } else if (resumed !== null && resumed.isa !== identity.isa) {
     const ways = `${resumed.isa} kernels and goes on with ${identity.isa}`
     warn('isa', `The run began with ${ways}: its last bits will differ from those of an uninterrupted run`)
+  } else if (resumed !== null && resumed.kernels !== null && !isDeepStrictEqual(resumed.kernels, identity.kernels)) {
+    const ops = Object.keys(identity.kernels).filter((op) => !isDeepStrictEqual(resumed.kernels![op], identity.kernels[op]))
+    warn(
+      'kernels',
+      `Other kernels are chosen than the run began with (${ops.join(', ')}): its last bits will differ from those of an uninterrupted run`,
+    )
   }
   return warnings
 }

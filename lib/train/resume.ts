@@ -17,6 +17,7 @@ export interface Resumed {
   state: RunState
   isa: string
   device: string
+  kernels: RunIdentity['kernels'] | null
   values: Tensors
   momentum: Tensors
   ema: Tensors | null
@@ -52,6 +53,7 @@ export async function findResumable(folder: RunFolder, model: Model, identity: R
     state: { step, epoch, cursor, sums, loss, lastEpoch, best, progress, badSamples, seconds, waitSeconds, result },
     isa: stored.isa,
     device: stored.device ?? 'cpu', // runs of versions before there was a choice
+    kernels: stored.kernels ?? null,
     values,
     momentum,
     ema,

@@ -175,6 +175,15 @@ Napi::Value PlanObject::steps(const Napi::CallbackInfo& info) {
         refused.Set(refused.Length(), refusal);
       }
       entry.Set("refused", refused);
+      Napi::Array trials = Napi::Array::New(env);
+      for (const plan::Trial& t : step.trials) {
+        Napi::Object trial = Napi::Object::New(env);
+        trial.Set("candidate", t.candidate);
+        trial.Set("seconds", t.seconds);
+        trials.Set(trials.Length(), trial);
+      }
+      entry.Set("trials", trials);
+      entry.Set("note", step.note);
       entry.Set("flops", static_cast<double>(step.flops));
       entry.Set("bytes", static_cast<double>(step.bytes));
       entry.Set("seconds", step.seconds);

@@ -11,6 +11,8 @@
 #include "cuda/image_rows.h"
 #include "cuda/pictures.h"
 #include "cuda/registry_cuda.h"
+#include "cuda/tuning/environment.h"
+#include "cuda/tuning/timed_chooser.h"
 #include "plan/shard_tree.h"
 
 namespace sknet::cuda {
@@ -20,6 +22,14 @@ namespace {
 bool use_graphs() {
   const char* text = std::getenv("SKNET_CUDA_GRAPHS");
   return text == nullptr || std::strcmp(text, "0") != 0;
+}
+
+// Candidates are timed on the device before the plan takes memory of it.
+plan::Program make_program(const plan::PlanSpec& spec) {
+  const OpTable& table = cuda_op_table(spec.precision);
+  if (!times_candidates()) return plan::Program(spec, table, 1);
+  TimedChooser chooser(spec.precision, !plan::keeps_packed(spec));
+  return plan::Program(spec, table, 1, chooser);
 }
 
 // For ShardTree.
@@ -35,7 +45,7 @@ struct Floats {
 
 CudaPlan::CudaPlan(const plan::PlanSpec& spec, int device)
     : device_(use_device(device)),
-      program_(spec, cuda_op_table(spec.precision), 1),
+      program_(make_program(spec)),
       footprint_(program_),
       graphs_(use_graphs() && !spec.time_steps),
       compute_(make_stream()) {

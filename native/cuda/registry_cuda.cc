@@ -1,5 +1,7 @@
 #include "cuda/registry_cuda.h"
 
+#include "cuda/conv2d_cublas.h"
+#include "cuda/conv2d_cudnn.h"
 #include "cuda/conv2d_direct.h"
 #include "cuda/conv2d_gemm.h"
 #include "cuda/conv2d_grouped.h"
@@ -20,11 +22,12 @@ namespace {
   {                                                                                                                                  \
       .block = kRows,                                                                                                                \
       .elem_bytes = bytes,                                                                                                           \
-      .conv2d_forward = {&conv2d_forward_grouped_##type, &conv2d_forward_gemm_##type, &conv2d_forward_direct_##type},                \
+      .conv2d_forward = {&conv2d_forward_grouped_##type, &conv2d_forward_gemm_##type, &conv2d_forward_cublas_##type,                 \
+                         &conv2d_forward_direct_##type},                                                                             \
       .conv2d_backward_data = {&conv2d_backward_data_grouped_##type, &conv2d_backward_data_gemm_##type,                              \
-                               &conv2d_backward_data_direct_##type},                                                                 \
+                               &conv2d_backward_data_cublas_##type, &conv2d_backward_data_direct_##type},                            \
       .conv2d_backward_weight = {&conv2d_backward_weight_grouped_##type, &conv2d_backward_weight_gemm_##type,                        \
-                                 &conv2d_backward_weight_direct_##type},                                                             \
+                                 &conv2d_backward_weight_cublas_##type, &conv2d_backward_weight_direct_##type},                      \
       .batch_norm_statistics = {&batch_norm_statistics_plain_##type},                                                                \
       .batch_norm_fold = {&batch_norm_fold_channels},                                                                                \
       .batch_norm_apply = {&batch_norm_apply_plain_##type},                                                                          \
@@ -70,12 +73,21 @@ OpTable with_bf16_alone(OpTable table) {
   return table;
 }
 
+// cuDNN's plans, before the plain candidate.
+OpTable with_cudnn(OpTable table, Precision precision) {
+  const auto insert = [](auto& list, const auto& more) { list.insert(list.end() - 1, more.begin(), more.end()); };
+  insert(table.conv2d_forward, conv2d_forward_cudnn(precision));
+  insert(table.conv2d_backward_data, conv2d_backward_data_cudnn(precision));
+  insert(table.conv2d_backward_weight, conv2d_backward_weight_cudnn(precision));
+  return table;
+}
+
 }  // namespace
 
 const OpTable& cuda_op_table(Precision precision) {
   // Never destroyed: plans may outlive static destruction.
-  static const OpTable* const fp32 = new OpTable SKNET_TABLE(fp32, 4);
-  static const OpTable* const bf16 = new OpTable(with_bf16_alone(OpTable SKNET_TABLE(bf16, 2)));
+  static const OpTable* const fp32 = new OpTable(with_cudnn(OpTable SKNET_TABLE(fp32, 4), Precision::kFp32));
+  static const OpTable* const bf16 = new OpTable(with_cudnn(with_bf16_alone(OpTable SKNET_TABLE(bf16, 2)), Precision::kBf16));
   return precision == Precision::kBf16 ? *bf16 : *fp32;
 }
 

@@ -6,10 +6,11 @@
 
 namespace sknet::plan {
 
-Lowering::Lowering(const PlanSpec& spec, const Graph& graph, const OpTable& table)
+Lowering::Lowering(const PlanSpec& spec, const Graph& graph, const OpTable& table, Chooser& chooser)
     : spec(spec),
       graph(graph),
       table(table),
+      chooser(chooser),
       saved_(graph.layers.size()),
       norms_(graph.layers.size()),
       readers_(graph.layers.size() + 1),
@@ -60,18 +61,23 @@ void Lowering::record(Step step) {
 
 Lowering::Target Lowering::gradient_target(int index, bool can_close) {
   Gradient& g = slot(index);
-  const bool last = --g.shares == 0;
+  const bool closes = can_close && may_close(index);
+  --g.shares;
   Target target;
   if (g.ref.region != Region::kNone) target.add = g.ref;
   // Others still read memory that is not owned: the sum gets its own.
   target.ref = g.owned ? g.ref : new_activation(graph.shape_of(index));
   g.ref = target.ref;
   g.owned = true;
-  if (can_close && last && spec.fuse && index != kNetworkInput && layer(index).spec.op == "batch_norm") {
+  if (closes) {
     norm(index).closed = true;
     target.close = index;
   }
   return target;
+}
+
+bool Lowering::may_close(int index) const {
+  return spec.fuse && index != kNetworkInput && slot(index).shares == 1 && layer(index).spec.op == "batch_norm";
 }
 
 void Lowering::share_gradient(int index, Ref ref) {

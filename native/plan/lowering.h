@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,7 +50,7 @@ struct Saved {
 
 class Lowering {
  public:
-  Lowering(const PlanSpec& spec, const Graph& graph, const OpTable& table);
+  Lowering(const PlanSpec& spec, const Graph& graph, const OpTable& table, Chooser& chooser);
 
   // Forward for all layers, the loss (but in block mode), and in a mode with gradients backward from the gradient of the output.
   void run();
@@ -57,6 +58,7 @@ class Lowering {
   const PlanSpec& spec;
   const Graph& graph;
   const OpTable& table;
+  Chooser& chooser;
 
   std::vector<Step> steps;
   std::vector<Value> values;
@@ -98,6 +100,8 @@ class Lowering {
     int close = kNone;
   };
   Target gradient_target(int layer, bool can_close = false);
+  // Whether the next share is the last one of a batch norm's gradient, so that who can may close it.
+  bool may_close(int layer) const;
   // The reader's share is the memory `ref`, which is read-only from here on where others read it too.
   void share_gradient(int layer, Ref ref);
   // The one share of `layer`'s gradient is `dz`, to be read through the backward of batch norm `norm`.
@@ -105,27 +109,39 @@ class Lowering {
 
   // ---- for lower/*.cc: steps
 
-  // Whether the candidate that would be chosen accepts the problem.
+  // Whether a candidate accepts the problem: any, or the one that the spec asks for.
   template <class C, class Problem>
   bool accepts(const std::string& op, const std::vector<const C*>& candidates, const Problem& problem) const {
-    return candidate(op, candidates, problem) != nullptr;
+    std::vector<Refusal> refused;
+    return !accepting(candidates, problem, op, spec.candidates, chooser, &refused).empty();
   }
-  // That one; null where none accepts.
+  // The one that would be chosen; null where none accepts.
   template <class C, class Problem>
   const C* candidate(const std::string& op, const std::vector<const C*>& candidates, const Problem& problem) const {
-    std::vector<Refusal> refused;
-    return find(candidates, problem, op, spec.candidates, &refused);
+    return find(candidates, problem, op, spec.candidates, chooser).candidate;
+  }
+  // How long that one takes, where candidates are timed and it could be.
+  template <class C, class Problem>
+  std::optional<double> seconds(const std::string& op, const std::vector<const C*>& candidates, const Problem& problem) const {
+    if (!chooser.measures()) return std::nullopt;
+    const Contest contest = contest_of(candidates, problem, op, spec.candidates, chooser, true);
+    return contest.trials.empty() ? std::nullopt : std::optional(contest.trials.front().seconds);
   }
 
   // Records one op. args(memory) -> the candidate's argument struct; it is called once while recording and once when addresses exist.
+  // note: StepInfo's.
   template <class C, class Problem, class Args>
   void step(const std::string& op, const std::string& layer, const std::vector<const C*>& candidates, const Problem& problem, int64_t flops,
-            const Args& args) {
+            const Args& args, const std::string& note = {}) {
     Step s;
     s.info = {.op = op, .layer = layer, .phase = phase_};
     s.info.flops = flops;
-    const C* chosen = &choose(candidates, problem, op, spec.candidates, &s.info.refused);
+    Choice<C> choice = choose(candidates, problem, op, spec.candidates, chooser);
+    const C* chosen = choice.candidate;
     s.info.candidate = chosen->name;
+    s.info.refused = std::move(choice.contest.refused);
+    s.info.trials = std::move(choice.contest.trials);
+    s.info.note = note.empty() ? choice.contest.note : note;
     s.workspace = chosen->workspace == nullptr ? 0 : chosen->workspace(problem);
     s.scratch = chosen->scratch == nullptr ? 0 : chosen->scratch(problem);
     s.packed = chosen->packed == nullptr ? 0 : chosen->packed(problem);

@@ -65,10 +65,10 @@ optim::UpdateSpec update_spec(const PlanSpec& spec, const Graph& graph) {
 
 }  // namespace
 
-Program::Program(PlanSpec plan_spec, const OpTable& table, int threads)
+Program::Program(PlanSpec plan_spec, const OpTable& table, int threads, Chooser& chooser)
     : spec(std::move(plan_spec)), graph(build_graph(spec)), layout{table.block, table.elem_bytes} {
   if (spec.fuse) fuse(graph);
-  lower(table);
+  lower(table, chooser);
   place_workspaces();
   if (spec.mode != Mode::kInfer) update.emplace(update_spec(spec, graph), table);
   lay_out(threads);
@@ -83,8 +83,8 @@ Program::Program(PlanSpec plan_spec, const OpTable& table, int threads)
   }
 }
 
-void Program::lower(const OpTable& table) {
-  Lowering lowering(spec, graph, table);
+void Program::lower(const OpTable& table, Chooser& chooser) {
+  Lowering lowering(spec, graph, table, chooser);
   lowering.run();
   steps = std::move(lowering.steps);
   values = std::move(lowering.values);

@@ -1,5 +1,5 @@
 // What a plan is on any device: the network as steps with their candidates chosen, the values they work on, and a place for everything in
-// one piece of memory. Building it touches no device.
+// one piece of memory. Building it touches no device, unless a Chooser does that measures.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,7 @@
 
 #include "ops/registry.h"
 #include "optim/update.h"
+#include "plan/chooser.h"
 #include "plan/graph.h"
 #include "plan/layout.h"
 #include "plan/memory.h"
@@ -34,10 +35,14 @@ struct Addresses {
   char *workspace, *packed, *scratch;
 };
 
+// Weights change between steps of training and not at all in inference: packed once for all shards where there are several, else right
+// before use in memory that all share.
+inline bool keeps_packed(const PlanSpec& spec) { return spec.mode == Mode::kInfer || spec.shards > 1; }
+
 class Program {
  public:
   // `threads`: how many need scratch.
-  Program(PlanSpec spec, const OpTable& table, int threads);
+  Program(PlanSpec spec, const OpTable& table, int threads, Chooser& chooser = registry_order());
   Program(const Program&) = delete;  // Memory points into it
   Program& operator=(const Program&) = delete;
 
@@ -58,9 +63,7 @@ class Program {
   Addresses addresses(char* memory) const;
   Memory memory(const Addresses& a) const { return {&values, a.tensors, a.results, a.labels, a.activations}; }
 
-  // Weights change between steps of training and not at all in inference: packed once for all shards where there are several, else right
-  // before use in memory that all share.
-  bool keeps_packed() const { return spec.mode == Mode::kInfer || spec.shards > 1; }
+  bool keeps_packed() const { return plan::keeps_packed(spec); }
   // Where each step's packed weights are, in bytes from Addresses::packed.
   std::vector<int64_t> packed_offsets() const;
   // Where a step's workspace is.
@@ -69,7 +72,7 @@ class Program {
   float* section(const Addresses& a, Section section, const Tensor& tensor) const;
 
  private:
-  void lower(const OpTable& table);
+  void lower(const OpTable& table, Chooser& chooser);
   void place_workspaces();
   void lay_out(int threads);
 };

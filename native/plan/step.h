@@ -16,6 +16,12 @@ struct Refusal {
   std::string candidate, reason;
 };
 
+// How long a candidate took when it was tried on the step's problem.
+struct Trial {
+  std::string candidate;
+  double seconds;
+};
+
 // A step bound to addresses.
 struct Calls {
   std::function<void(const Exec&)> run;
@@ -27,7 +33,9 @@ struct StepInfo {
   std::string op, layer;
   Phase phase = Phase::kForward;
   std::string candidate;
-  std::vector<Refusal> refused;  // by earlier candidates
+  std::vector<Refusal> refused;  // by earlier candidates; where candidates are timed by all others
+  std::vector<Trial> trials;     // of all that accept, fastest first; empty where the registry's order decided
+  std::string note;              // what else decided, for people; often empty
   int64_t flops = 0, bytes = 0;
   double seconds = 0;  // spent in it since the plan was built
 };

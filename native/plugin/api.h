@@ -71,8 +71,11 @@ struct MemoryData {
 
 struct StepData {
   const char *op, *layer, *candidate;
-  const char* const* refused;  // candidate, reason, candidate, reason, ...
-  int32_t refused_count;
+  const char* const* refused;   // candidate, reason, candidate, reason, ...
+  const char* const* tried;     // candidates that were timed
+  const double* tried_seconds;  // each one's
+  const char* note;
+  int32_t refused_count, tried_count;
   int32_t phase;
   int64_t flops, bytes;
   double seconds;

@@ -26,6 +26,8 @@ std::vector<plan::StepInfo> PluginPlan::steps() const {
   const auto visit = [](void* context, const StepData* step) {
     plan::StepInfo info{.op = step->op, .layer = step->layer, .phase = static_cast<plan::Phase>(step->phase), .candidate = step->candidate};
     for (int i = 0; i < step->refused_count; ++i) info.refused.push_back({step->refused[2 * i], step->refused[2 * i + 1]});
+    for (int i = 0; i < step->tried_count; ++i) info.trials.push_back({step->tried[i], step->tried_seconds[i]});
+    info.note = step->note;
     info.flops = step->flops;
     info.bytes = step->bytes;
     info.seconds = step->seconds;

@@ -42,11 +42,21 @@ void steps(PlanHandle* plan, void (*visit)(void* context, const StepData* step),
       refused.push_back(r.candidate.c_str());
       refused.push_back(r.reason.c_str());
     }
+    std::vector<const char*> tried;
+    std::vector<double> tried_seconds;
+    for (const plan::Trial& trial : step.trials) {
+      tried.push_back(trial.candidate.c_str());
+      tried_seconds.push_back(trial.seconds);
+    }
     const StepData data{.op = step.op.c_str(),
                         .layer = step.layer.c_str(),
                         .candidate = step.candidate.c_str(),
                         .refused = refused.data(),
+                        .tried = tried.data(),
+                        .tried_seconds = tried_seconds.data(),
+                        .note = step.note.c_str(),
                         .refused_count = static_cast<int32_t>(step.refused.size()),
+                        .tried_count = static_cast<int32_t>(tried.size()),
                         .phase = static_cast<int32_t>(step.phase),
                         .flops = step.flops,
                         .bytes = step.bytes,

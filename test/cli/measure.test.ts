@@ -5,7 +5,8 @@ import { opTable, planTable, timesByOp } from '../../lib/cli/plan-table.js'
 function step(op: string, phase: TimedStep['phase'], seconds: number): TimedStep {
   const rate = seconds > 0 ? 1e9 / seconds : null
   const work = { flops: 1e9, bytes: 1e9, flopsPerSecond: rate, bytesPerSecond: rate }
-  return { op, layer: `${op}1`, phase, candidate: 'plain', refused: [{ candidate: 'fast', reason: 'too odd' }], seconds, ...work }
+  const why = { refused: [{ candidate: 'fast', reason: 'too odd' }], trials: [], note: '' }
+  return { op, layer: `${op}1`, phase, candidate: 'plain', ...why, seconds, ...work }
 }
 
 describe('measuring', () => {

@@ -63,7 +63,7 @@ export interface TrainResult {
 export async function trainNative(
   c: TrainCase,
   drawn: DrawnTraining,
-  variant: { isa?: Isa; device?: string; precision?: Precision; threads?: number; fuse?: boolean },
+  variant: { isa?: Isa; device?: string; precision?: Precision; threads?: number; fuse?: boolean; candidates?: Record<string, string> },
 ): Promise<TrainResult> {
   const { settings: s } = c
   const [height, width, channels] = c.input

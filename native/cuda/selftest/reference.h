@@ -126,10 +126,12 @@ inline std::string describe(const Conv2dProblem& p) {
   return text;
 }
 
-// False where the candidate refuses.
+// False where the candidate refuses, which counts as not run.
 template <class Candidate, class Problem, class Args>
 bool run(const Candidate& candidate, const Problem& problem, const Args& args) {
-  if (candidate.refuse != nullptr && candidate.refuse(problem) != nullptr) return false;
+  const char* refusal = candidate.refuse == nullptr ? nullptr : candidate.refuse(problem);
+  simt_test::count_case(&candidate, candidate.name, refusal);
+  if (refusal != nullptr) return false;
   // Poisoned: nothing may be read that was not written.
   const auto bytes = [&](size_t (*count)(const Problem&)) {
     return std::vector<unsigned char>(count == nullptr ? 16 : count(problem) + 16, 0xff);

@@ -110,13 +110,15 @@ void backward(Lowering& low, int index) {
              [=, norm = norm](const Memory& at) { return BatchNormCloseArgs{at(dy), norm_close(at, norm, {}), at(written)}; });
   }
   if (layer.residual != kNone) low.share_gradient(layer.residual, dz);
-  if (input >= 0 && conv2d_reads_gradient_through_norm(low, input)) return low.share_through_norm(input, dz, index);
+  std::string note;
+  if (input >= 0 && conv2d_reads_gradient_through_norm(low, input, &note)) return low.share_through_norm(input, dz, index);
   if (!low.needs_gradient(input)) return;
   const Lowering::Target dx = low.gradient_target(input);
   const bool alone = dx.add.region == Region::kNone;
   const Ref du = alone ? dx.ref : low.new_activation(layer.shape);
-  low.step("batch_norm_gradient", layer.spec.name, low.table.batch_norm_gradient, p, 5 * layer.shape.size(),
-           [=, norm = norm](const Memory& at) { return BatchNormGradientArgs{at(dz), norm_gradient(at, norm), at(du)}; });
+  low.step(
+      "batch_norm_gradient", layer.spec.name, low.table.batch_norm_gradient, p, 5 * layer.shape.size(),
+      [=, norm = norm](const Memory& at) { return BatchNormGradientArgs{at(dz), norm_gradient(at, norm), at(du)}; }, note);
   if (!alone) add(low, dx.add, du, dx.ref, low.elements(layer.shape), layer.spec.name);
 }
 

@@ -1,6 +1,9 @@
 // conv2d and linear; a linear layer is a 1x1 convolution of a 1x1 image. In passing they leave the statistics of a batch norm behind them,
-// read their input through the one before, close its gradient, and read their own through the one behind (ops/normalize.h).
+// read their input through the one before, close its gradient, and read their own through the one behind (ops/normalize.h). Where
+// candidates are timed, each of these but the reading of inputs only if a pass of its own beside the fastest plain convolution takes
+// longer.
 #include "plan/lower/layers.h"
+#include "plan/weigh.h"
 
 namespace sknet::plan {
 
@@ -30,10 +33,61 @@ bool data_accepts(const Lowering& low, const Conv2dProblem& p) {
   return low.accepts("conv2d_backward_data", low.table.conv2d_backward_data, p);
 }
 
+BatchNormProblem norm_problem(const Shape& shape) { return {shape.n, shape.h * shape.w, shape.c}; }
+
+std::optional<double> forward_seconds(const Lowering& low, const Conv2dProblem& p) {
+  return low.seconds("conv2d_forward", low.table.conv2d_forward, p);
+}
+std::optional<double> weight_seconds(const Lowering& low, const Conv2dProblem& p) {
+  return low.seconds("conv2d_backward_weight", low.table.conv2d_backward_weight, p);
+}
+std::optional<double> data_seconds(const Lowering& low, const Conv2dProblem& p) {
+  return low.seconds("conv2d_backward_data", low.table.conv2d_backward_data, p);
+}
+
+// The statistics of `p`'s output, which `p` leaves, or batch_norm_statistics.
+Weighing weigh_statistics(const Lowering& low, Conv2dProblem p, const Shape& y) {
+  const std::optional<double> passing = forward_seconds(low, p);
+  p.fusion.statistics = false;
+  return weigh("batch_norm_statistics", {passing},
+               {forward_seconds(low, p), low.seconds("batch_norm_statistics", low.table.batch_norm_statistics, norm_problem(y))});
+}
+
+// Inference: the norm behind, which `p` applies, or batch_norm_apply.
+Weighing weigh_apply(const Lowering& low, Conv2dProblem p, const Shape& y) {
+  const std::optional<double> passing = forward_seconds(low, p);
+  p.fusion.y_norm = false;
+  return weigh("batch_norm_apply", {passing},
+               {forward_seconds(low, p), low.seconds("batch_norm_apply", low.table.batch_norm_apply, norm_problem(y))});
+}
+
+// The gradient of x, which `p` closes, or batch_norm_close.
+Weighing weigh_close(const Lowering& low, Conv2dProblem p, const Shape& x) {
+  const std::optional<double> passing = data_seconds(low, p);
+  p.fusion.close = false;
+  return weigh("batch_norm_close", {passing},
+               {data_seconds(low, p), low.seconds("batch_norm_close", low.table.batch_norm_close, norm_problem(x))});
+}
+
 bool reads_through_norm(const Lowering& low, int index, int) {
   Conv2dProblem p = problem_of(low, index);
   p.fusion.x_norm = true;
   return forward_accepts(low, p) && weight_accepts(low, p);
+}
+
+// Inference: whether the batch norm behind is left to convolution `index`.
+struct Joining {
+  bool can = false;
+  std::string note;
+};
+
+Joining joining(const Lowering& low, int index) {
+  if (low.training() || low.norm_behind(index) == kNone || !is_convolution(low.layer(index))) return {};
+  Conv2dProblem p = problem_of(low, index);
+  p.fusion.y_norm = true;
+  if (!forward_accepts(low, p)) return {};
+  const Weighing apply = weigh_apply(low, p, low.layer(index).shape);
+  return {!apply.apart, apply.note};
 }
 
 struct ConvRefs {
@@ -57,20 +111,29 @@ void forward(Lowering& low, int index) {
   low.saved(index).output = {.ref = y};
   const int behind = low.training() ? low.norm_behind(index) : kNone;
   p.fusion.statistics = behind != kNone;
-  if (behind == kNone || !forward_accepts(low, p)) {
+  const bool can = behind != kNone && forward_accepts(low, p);
+  const Weighing statistics = can ? weigh_statistics(low, p, layer.shape) : Weighing{};
+  if (!can || statistics.apart) {
     p.fusion.statistics = false;
-    low.step("conv2d_forward", layer.spec.name, low.table.conv2d_forward, p, 2 * conv2d_macs(p), [=](const Memory& at) {
-      return Conv2dForwardArgs{at(refs.x.ref), normalize(at, refs.x), at(refs.weight), at(refs.bias), at(y), {}, {}, nullptr};
-    });
+    const std::string note = low.training() ? statistics.note : joining(low, index).note;
+    low.step(
+        "conv2d_forward", layer.spec.name, low.table.conv2d_forward, p, 2 * conv2d_macs(p),
+        [=](const Memory& at) {
+          return Conv2dForwardArgs{at(refs.x.ref), normalize(at, refs.x), at(refs.weight), at(refs.bias), at(y), {}, {}, nullptr};
+        },
+        note);
     return;
   }
   const Layer& reader = low.layer(behind);
   Norm& norm = low.norm(behind) = make_norm(low, reader.spec.name, reader.shape.c, reader.spec.eps);
   norm.statistics = true;
-  low.step("conv2d_forward", layer.spec.name, low.table.conv2d_forward, p, 2 * conv2d_macs(p), [=, norm = norm](const Memory& at) {
-    return Conv2dForwardArgs{at(refs.x.ref), normalize(at, refs.x), at(refs.weight), at(refs.bias), at(y), norm_statistics(at, norm), {},
-                             nullptr};
-  });
+  low.step(
+      "conv2d_forward", layer.spec.name, low.table.conv2d_forward, p, 2 * conv2d_macs(p),
+      [=, norm = norm](const Memory& at) {
+        return Conv2dForwardArgs{
+            at(refs.x.ref), normalize(at, refs.x), at(refs.weight), at(refs.bias), at(y), norm_statistics(at, norm), {}, nullptr};
+      },
+      statistics.note);
 }
 
 void backward(Lowering& low, int index) {
@@ -91,22 +154,27 @@ void backward(Lowering& low, int index) {
   if (!low.needs_gradient(input)) return;
   p.fusion.x_norm = p.fusion.x_rows = false;
   p.fusion.close = true;
-  const Lowering::Target dx = low.gradient_target(input, data_accepts(low, p));
+  const bool can = low.may_close(input) && data_accepts(low, p);
+  const Weighing close = can ? weigh_close(low, p, low.graph.shape_of(input)) : Weighing{};
+  const Lowering::Target dx = low.gradient_target(input, can && !close.apart);
   p.fusion.close = dx.close != kNone;
   Norm before{};
   if (dx.close != kNone) {
     make_norm_gradient(low, low.norm(dx.close), low.layer(dx.close).shape.c);
     before = low.norm(dx.close);
   }
-  low.step("conv2d_backward_data", name, low.table.conv2d_backward_data, p, 2 * conv2d_macs(p), [=](const Memory& at) {
-    const bool close = dx.close != kNone;
-    return Conv2dBackwardDataArgs{at(dy.ref),
-                                  dy_norm(at),
-                                  at(refs.weight),
-                                  at(dx.ref),
-                                  close ? nullptr : at(dx.add),
-                                  close ? norm_close(at, before, dx.add) : NormClose{}};
-  });
+  low.step(
+      "conv2d_backward_data", name, low.table.conv2d_backward_data, p, 2 * conv2d_macs(p),
+      [=](const Memory& at) {
+        const bool closes = dx.close != kNone;
+        return Conv2dBackwardDataArgs{at(dy.ref),
+                                      dy_norm(at),
+                                      at(refs.weight),
+                                      at(dx.ref),
+                                      closes ? nullptr : at(dx.add),
+                                      closes ? norm_close(at, before, dx.add) : NormClose{}};
+      },
+      close.note);
 }
 
 }  // namespace
@@ -123,37 +191,45 @@ bool reads_rows(const Lowering& low) {
   return true;
 }
 
-bool conv2d_joins_norm(const Lowering& low, int index) {
-  if (low.training() || low.norm_behind(index) == kNone || !is_convolution(low.layer(index))) return false;
-  Conv2dProblem p = problem_of(low, index);
-  p.fusion.y_norm = true;
-  return forward_accepts(low, p);
-}
+bool conv2d_joins_norm(const Lowering& low, int index) { return joining(low, index).can; }
 
 void conv2d_for_norm(Lowering& low, int index, int norm_layer, Ref residual, Ref y) {
   const ConvRefs refs = refs_of(low, index);
   Conv2dProblem p = problem_of(low, index);
   p.fusion.y_norm = true;
   const Norm norm = low.norm(norm_layer);
-  low.step("conv2d_forward", low.layer(index).spec.name, low.table.conv2d_forward, p, 2 * conv2d_macs(p), [=](const Memory& at) {
-    return Conv2dForwardArgs{at(refs.x.ref), {}, at(refs.weight), at(refs.bias), at(y), {}, {at(norm.scale), at(norm.shift), norm.relu},
-                             at(residual)};
-  });
+  low.step(
+      "conv2d_forward", low.layer(index).spec.name, low.table.conv2d_forward, p, 2 * conv2d_macs(p),
+      [=](const Memory& at) {
+        return Conv2dForwardArgs{at(refs.x.ref), {}, at(refs.weight), at(refs.bias), at(y), {}, {at(norm.scale), at(norm.shift), norm.relu},
+                                 at(residual)};
+      },
+      joining(low, index).note);
 }
 
-bool conv2d_reads_gradient_through_norm(const Lowering& low, int index) {
+bool conv2d_reads_gradient_through_norm(const Lowering& low, int index, std::string* note) {
   if (low.norm_behind(index) == kNone || !is_convolution(low.layer(index))) return false;
+  const int input = low.layer(index).inputs[0];
+  Conv2dProblem weight = problem_of(low, index), data = weight;
+  weight.fusion.x_norm = low.reading_of(input).through_norm();
+  data.fusion.x_rows = false;
+  const bool needs_data = low.needs_gradient(input);
+  Conv2dProblem weight_passing = weight, data_passing = data;
+  weight_passing.fusion.dy_norm = data_passing.fusion.dy_norm = true;
+  if (!weight_accepts(low, weight_passing) || (needs_data && !data_accepts(low, data_passing))) return false;
+  const std::optional<double> none = 0;
+  const Weighing gradient =
+      weigh("batch_norm_gradient", {weight_seconds(low, weight_passing), needs_data ? data_seconds(low, data_passing) : none},
+            {weight_seconds(low, weight), needs_data ? data_seconds(low, data) : none,
+             low.seconds("batch_norm_gradient", low.table.batch_norm_gradient, norm_problem(low.layer(index).shape))});
+  *note = gradient.note;
+  if (!gradient.note.empty()) return !gradient.apart;
   // Not where a candidate of its own that is faster but reads plain gradients would have to stand back for it.
-  const auto still = [&](const std::string& op, const auto& candidates, Conv2dProblem p) {
-    const auto* plain = low.candidate(op, candidates, p);
-    p.fusion.dy_norm = true;
-    return plain != nullptr && low.candidate(op, candidates, p) == plain;
+  const auto still = [&](const std::string& op, const auto& candidates, const Conv2dProblem& plain, const Conv2dProblem& passing) {
+    return low.candidate(op, candidates, plain) == low.candidate(op, candidates, passing);
   };
-  Conv2dProblem p = problem_of(low, index);
-  p.fusion.x_norm = low.reading_of(low.layer(index).inputs[0]).through_norm();
-  if (!still("conv2d_backward_weight", low.table.conv2d_backward_weight, p)) return false;
-  p.fusion.x_norm = p.fusion.x_rows = false;
-  return !low.needs_gradient(low.layer(index).inputs[0]) || still("conv2d_backward_data", low.table.conv2d_backward_data, p);
+  return still("conv2d_backward_weight", low.table.conv2d_backward_weight, weight, weight_passing) &&
+         (!needs_data || still("conv2d_backward_data", low.table.conv2d_backward_data, data, data_passing));
 }
 
 const LayerLowering conv2d_lowering{"conv2d", forward, backward, reads_through_norm};

@@ -39,8 +39,8 @@ bool reads_rows(const Lowering& low);
 // Inference: whether convolution `index` is left to the batch norm behind it: conv2d_for_norm.
 bool conv2d_joins_norm(const Lowering& low, int index);
 void conv2d_for_norm(Lowering& low, int index, int norm_layer, Ref residual, Ref y);
-// Whether convolution `index` can read the gradient of its output through the batch norm behind it.
-bool conv2d_reads_gradient_through_norm(const Lowering& low, int index);
+// Whether convolution `index` reads the gradient of its output through the batch norm behind it; why, where that was weighed, is in `note`.
+bool conv2d_reads_gradient_through_norm(const Lowering& low, int index, std::string* note);
 
 // ---- batch norms that others work for: argument structs of ops/normalize.h
 

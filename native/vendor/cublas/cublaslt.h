@@ -23,7 +23,8 @@ constexpr int kOpN = 0, kOpT = 1;                // cublasOperation_t
 constexpr int kOrderCol = 0, kOrderRow = 1;      // cublasLtOrder_t
 constexpr int kDescTransA = 3, kDescTransB = 4;  // cublasLtMatmulDescAttributes_t
 constexpr int kLayoutOrder = 1;                  // cublasLtMatrixLayoutAttribute_t
-constexpr int kPreferenceMaxWorkspaceBytes = 1;  // cublasLtMatmulPreferenceAttributes_t
+constexpr int kPreferenceMaxWorkspaceBytes = 1, kPreferenceMinAlignmentA = 5, kPreferenceMinAlignmentB = 6, kPreferenceMinAlignmentC = 7,
+              kPreferenceMinAlignmentD = 8;  // cublasLtMatmulPreferenceAttributes_t
 
 struct Algo {
   uint64_t data[8];

@@ -42,12 +42,17 @@ enum AttributeType {
   kTypeVoidPointer = 6,
   kTypeConvolutionMode = 7,
   kTypeHeuristicsMode = 8,
+  kTypeNumericalNote = 11,
   kTypeDescriptor = 15,
 };
 
 constexpr int kFloat = 0, kBfloat16 = 9;                        // cudnnDataType_t
 constexpr int kCrossCorrelation = 1;                            // cudnnConvolutionMode_t
 constexpr int kModeInstant = 0, kModeFallback = 2, kModeA = 3;  // cudnnBackendHeurMode_t; B knows no grouped convolutions
+
+// cudnnBackendNumericalNote_t: what an engine is not exact about, or what it uses.
+constexpr int kNoteTensorCore = 0, kNoteDownConvertInputs = 1, kNoteReducedPrecisionReduction = 2, kNoteNondeterministic = 4;
+constexpr int kMostNotes = 32;  // of an engine; more than any version knows
 
 enum Attribute {
   kConvCompType = 100,
@@ -60,6 +65,7 @@ enum Attribute {
   kHeuristicsMode = 200,
   kHeuristicsGraph = 201,
   kHeuristicsResults = 202,
+  kEngineConfigEngine = 300,
   kPlanHandle = 400,
   kPlanConfig = 401,
   kPlanWorkspace = 402,
@@ -91,6 +97,7 @@ enum Attribute {
   kPackUids = 1000,
   kPackPointers = 1001,
   kPackWorkspace = 1003,
+  kEngineNumericalNote = 1303,
 };
 
 struct Api {

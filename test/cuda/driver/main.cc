@@ -49,6 +49,15 @@ int run_check(const std::vector<Network>& networks, const Flags& flags) {
   return failed == 0 ? 0 : 1;
 }
 
+// "candidate": microseconds, of those that were timed.
+std::string tried(const plan::StepInfo& step) {
+  std::string text;
+  for (const plan::Trial& trial : step.trials) {
+    text += (text.empty() ? "\"" : ",\"") + trial.candidate + "\":" + std::to_string(1e6 * trial.seconds);
+  }
+  return text;
+}
+
 int run_bench(const std::vector<Network>& networks, const Flags& flags) {
   const std::string wanted = flag(flags, "network", networks.front().name.c_str());
   BenchOptions options{.device = flag(flags, "device", "cuda")};
@@ -63,9 +72,10 @@ int run_bench(const std::vector<Network>& networks, const Flags& flags) {
     if (network.name != wanted) continue;
     const BenchResult r = bench(network, options);
     for (const plan::StepInfo& step : r.plan) {
-      std::printf("{\"type\":\"step\",\"op\":\"%s\",\"layer\":\"%s\",\"phase\":%d,\"candidate\":\"%s\",\"microseconds\":%.1f,\"mflop\":%.1f,\"mbytes\":%.2f}\n",
+      std::printf("{\"type\":\"step\",\"op\":\"%s\",\"layer\":\"%s\",\"phase\":%d,\"candidate\":\"%s\",\"microseconds\":%.1f,\"mflop\":%.1f,\"mbytes\":%.2f,\"tried\":{%s}}\n",
                   step.op.c_str(), step.layer.c_str(), static_cast<int>(step.phase), step.candidate.c_str(), 1e6 * step.seconds,
-                  1e-6 * static_cast<double>(step.flops), 1e-6 * static_cast<double>(step.bytes));
+                  1e-6 * static_cast<double>(step.flops), 1e-6 * static_cast<double>(step.bytes),
+                  tried(step).c_str());
     }
     std::printf(
         "{\"type\":\"result\",\"network\":\"%s\",\"device\":\"%s\",\"precision\":\"%s\",\"batch\":%d,\"mode\":\"%s\",\"imagesPerSecond\":%.2f,"

@@ -24,6 +24,10 @@ struct Registration {
 // Marks the running test as failed.
 void fail(const std::string& what);
 
+// A case of the running test: `what` ran it, or refused it for `refusal`. Of all that a test has cases of, each must run one: else the test
+// would pass and have shown nothing.
+void count_case(const void* what, const std::string& name, const char* refusal);
+
 inline void expect(bool ok, const std::string& what) {
   if (!ok) fail(what);
 }
