@@ -1,7 +1,8 @@
 /**
  * Our `bench --loader` and PyTorch's DataLoader on the same photographs, in turns: training crops of 224, flip, normalisation. PyTorch
  * decodes with Pillow and with torchvision.io.decode_jpeg; the last contender is libjpeg-turbo alone, decoding whole pictures from memory.
- * Ours reads the photographs, and shards that `pack` makes of them first: JPEG and raw pixels, shorter side 256. All read --images samples in
+ * Ours reads the photographs, and shards that `pack` makes of them first: JPEG and raw pixels, shorter side 256; and once more as CUDA is
+ * fed, where the device resizes, flips and normalises. All read --images samples in
  * one epoch: the photographs are repeated, for us by copies in a folder made for it (0.4 GB a thousand samples,
  * shards and all).
  *
@@ -49,14 +50,22 @@ function packed(mode: string): string {
 
 const photos = repeated()
 
-function loader(name: string, from: string) {
-  return ours(name, ['--loader', '--data', from, '--images', images, '--batch', batch, '--size', '224'], args)
+function loader(name: string, from: string, ...more: string[]) {
+  return ours(name, ['--loader', '--data', from, '--images', images, '--batch', batch, '--size', '224', ...more], args)
 }
+
+const [jpegShards, rawShards] = [packed('jpeg'), packed('raw')]
 
 const loaders = {
   name: 'loader, 224',
   ours: loader('sknet, original JPEGs', photos),
-  variants: [loader('sknet, JPEG shards of 256', packed('jpeg')), loader('sknet, raw shards of 256', packed('raw'))],
+  variants: [
+    loader('sknet, JPEG shards of 256', jpegShards),
+    loader('sknet, raw shards of 256', rawShards),
+    loader('sknet, original JPEGs, bytes for a device', photos, '--bytes'),
+    loader('sknet, JPEG shards of 256, bytes for a device', jpegShards, '--bytes'),
+    loader('sknet, raw shards of 256, bytes for a device', rawShards, '--bytes'),
+  ],
   peers: [
     python('PyTorch DataLoader, Pillow', torchLoader('pillow'), args, { tuned: false }),
     python('PyTorch DataLoader, decode_jpeg', torchLoader('jpeg'), args, { tuned: false }),
