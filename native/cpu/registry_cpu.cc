@@ -6,33 +6,33 @@ namespace sknet {
 namespace {
 
 // products: the set that the kernels come from in which nearly all multiplications are.
-#define SKNET_TABLE(set, products, isa, lanes, bytes)                                                                                 \
-  OpTable {                                                                                                                           \
-    .block = lanes, .elem_bytes = bytes,                                                                                              \
+#define SKNET_TABLE(set, products, isa, lanes, bytes)                                                                                      \
+  OpTable {                                                                                                                                \
+    .block = lanes, .elem_bytes = bytes,                                                                                                   \
     .conv2d_forward = {&cpu::products::conv2d_forward_planes, &cpu::products::conv2d_forward_gemm, &cpu::products::conv2d_forward_direct}, \
-    .conv2d_backward_data = {&cpu::products::conv2d_backward_data_planes, &cpu::products::conv2d_backward_data_gemm,                  \
+    .conv2d_backward_data = {&cpu::products::conv2d_backward_data_planes, &cpu::products::conv2d_backward_data_gemm,                       \
                              &cpu::products::conv2d_backward_data_direct},                                                                 \
-    .conv2d_backward_weight = {&cpu::products::conv2d_backward_weight_planes, &cpu::products::conv2d_backward_weight_gemm,            \
+    .conv2d_backward_weight = {&cpu::products::conv2d_backward_weight_planes, &cpu::products::conv2d_backward_weight_gemm,                 \
                                &cpu::products::conv2d_backward_weight_direct},                                                             \
-    .batch_norm_statistics = {&cpu::set::batch_norm_statistics_plain}, .batch_norm_fold = {&cpu::set::batch_norm_fold_plain},         \
-    .batch_norm_apply = {&cpu::set::batch_norm_apply_plain}, .batch_norm_close = {&cpu::set::batch_norm_close_plain},                 \
-    .batch_norm_gradient = {&cpu::set::batch_norm_gradient_plain}, .relu_forward = {&cpu::set::relu_forward_plain},                   \
-    .relu_backward = {&cpu::set::relu_backward_plain}, .sigmoid_forward = {&cpu::set::sigmoid_forward_plain},                         \
-    .sigmoid_backward = {&cpu::set::sigmoid_backward_plain}, .add = {&cpu::set::add_plain}, .copy = {&cpu::set::copy_plain},          \
-    .max_pool_forward = {&cpu::set::max_pool_forward_plain}, .max_pool_backward = {&cpu::set::max_pool_backward_plain},               \
-    .global_avg_pool_forward = {&cpu::set::global_avg_pool_forward_plain},                                                            \
-    .global_avg_pool_backward = {&cpu::set::global_avg_pool_backward_plain},                                                          \
-    .channel_gather_forward = {&cpu::set::channel_gather_forward_plain},                                                              \
-    .channel_gather_backward = {&cpu::set::channel_gather_backward_plain},                                                            \
-    .channel_scale_forward = {&cpu::set::channel_scale_forward_plain},                                                                \
-    .channel_scale_backward = {&cpu::set::channel_scale_backward_plain},                                                              \
-    .softmax_cross_entropy = {&cpu::set::softmax_cross_entropy_plain},                                                                \
-    .sk_split_forward = {&cpu::products::sk_split_forward_planes, &cpu::products::sk_split_forward_composed},                         \
-    .sk_split_backward = {&cpu::products::sk_split_backward_planes, &cpu::products::sk_split_backward_composed},                      \
-    .sk_fuse_forward = {&cpu::set::sk_fuse_forward_plain}, .sk_attention_forward = {&cpu::isa::sk_attention_forward_plain},           \
-    .sk_attention_backward = {&cpu::isa::sk_attention_backward_plain}, .sk_select_forward = {&cpu::set::sk_select_forward_plain},     \
-    .sk_select_backward = {&cpu::set::sk_select_backward_plain}, .sgd = {&cpu::isa::sgd_plain}, .ema = {&cpu::isa::ema_plain},        \
-    .reduce_norm = {&cpu::isa::reduce_norm_plain}, .trust_ratio = {&cpu::isa::trust_ratio_plain},                                     \
+    .batch_norm_statistics = {&cpu::set::batch_norm_statistics_plain}, .batch_norm_fold = {&cpu::set::batch_norm_fold_plain},              \
+    .batch_norm_apply = {&cpu::set::batch_norm_apply_plain}, .batch_norm_close = {&cpu::set::batch_norm_close_plain},                      \
+    .batch_norm_gradient = {&cpu::set::batch_norm_gradient_plain}, .relu_forward = {&cpu::set::relu_forward_plain},                        \
+    .relu_backward = {&cpu::set::relu_backward_plain}, .sigmoid_forward = {&cpu::set::sigmoid_forward_plain},                              \
+    .sigmoid_backward = {&cpu::set::sigmoid_backward_plain}, .add = {&cpu::set::add_plain}, .copy = {&cpu::set::copy_plain},               \
+    .max_pool_forward = {&cpu::set::max_pool_forward_plain}, .max_pool_backward = {&cpu::set::max_pool_backward_plain},                    \
+    .global_avg_pool_forward = {&cpu::set::global_avg_pool_forward_plain},                                                                 \
+    .global_avg_pool_backward = {&cpu::set::global_avg_pool_backward_plain},                                                               \
+    .channel_gather_forward = {&cpu::set::channel_gather_forward_plain},                                                                   \
+    .channel_gather_backward = {&cpu::set::channel_gather_backward_plain},                                                                 \
+    .channel_scale_forward = {&cpu::set::channel_scale_forward_plain},                                                                     \
+    .channel_scale_backward = {&cpu::set::channel_scale_backward_plain},                                                                   \
+    .softmax_cross_entropy = {&cpu::set::softmax_cross_entropy_plain},                                                                     \
+    .sk_split_forward = {&cpu::products::sk_split_forward_planes, &cpu::products::sk_split_forward_composed},                              \
+    .sk_split_backward = {&cpu::products::sk_split_backward_planes, &cpu::products::sk_split_backward_composed},                           \
+    .sk_fuse_forward = {&cpu::set::sk_fuse_forward_plain}, .sk_attention_forward = {&cpu::isa::sk_attention_forward_plain},                \
+    .sk_attention_backward = {&cpu::isa::sk_attention_backward_plain}, .sk_select_forward = {&cpu::set::sk_select_forward_plain},          \
+    .sk_select_backward = {&cpu::set::sk_select_backward_plain}, .sgd = {&cpu::isa::sgd_plain}, .ema = {&cpu::isa::ema_plain},             \
+    .reduce_norm = {&cpu::isa::reduce_norm_plain}, .trust_ratio = {&cpu::isa::trust_ratio_plain},                                          \
   }
 
 }  // namespace
