@@ -27,6 +27,8 @@ const cases: LayerCase[] = [
   skCase([8, 7, 7, 64], 64, l.dilatedBranches(2, 4), 16),
   skCase([9, 7, 7, 64], 64, l.dilatedBranches(2, 2), 16),
   skCase([8, 8, 8, 32], 32, l.dilatedBranches(3, 8), 16, 2),
+  // Enough channels for so few images that AMX takes weight gradients over all of them at once, in several pieces; an odd number of blocks.
+  { name: '1x1 on 240 channels', input: [2, 14, 14, 240], layers: [l.conv2d('a', 'input', 240), l.batchNorm('n', 'a')] },
   // Rows longer than a tile of AMX, groups of 8, 16 and 64 channels.
   skCase([3, 17, 19, 32], 32, l.dilatedBranches(2, 4), 16),
   skCase([4, 18, 17, 32], 32, l.dilatedBranches(2, 2), 16, 2),
