@@ -76,6 +76,12 @@ export interface PlanOptions {
   /** true: count the seconds of each step on a device too, where it costs overlap; the CPU always does. */
   timeSteps?: boolean
   labelSmoothing?: number
+  /**
+   * Of plans that train together, one a process and device; mode train. Each is given its part of the global batch; gradients, batch statistics
+   * and totals are summed over all, so that all do the same update and report the global batch's numbers. The constructor returns when all ranks
+   * have come, ERR_SKNET_PEER_LOST where one does not, or is lost later. `id`: of makeRankId. Default: one rank.
+   */
+  ranks?: { count: number; rank: number; id: Uint8Array }
   optimizer?: {
     momentum: number
     nesterov: boolean
@@ -401,6 +407,8 @@ export interface Binding {
   cpuInfo(): CpuInfo
   /** Loads the plugin if it is there. */
   plugin(name: PluginReport['name']): PluginReport
+  /** A new id for ranks that train together (PlanOptions.ranks), from the device's library: made by one, given to all. */
+  makeRankId(device: string): Uint8Array
   /** Fills `out` with Philox normal numbers of mean 0; the same (seed, stream) gives the same numbers on every machine. */
   randomNormal(out: Float32Array, options: { seed: number; stream: string; std: number }): void
   decodeImage(data: Uint8Array, options: DecodeOptions): Promise<DecodedImage>

@@ -2,11 +2,14 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "binding/convert.h"
 #include "binding/error.h"
 #include "core/error.h"
 #include "plugin/library.h"
+#include "plugin/wire.h"
 
 namespace sknet::binding {
 
@@ -72,6 +75,16 @@ Napi::Value plugin_report(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const std::string name = string_argument(info, 0, "name");
     return plugin_to_js(info.Env(), name, plugin::parse_device(name).kind);
+  });
+}
+
+Napi::Value make_rank_id(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    std::vector<uint8_t> id(plugin::kRankIdBytes);
+    plugin::Failure failure;
+    const plugin::Api& api = plugin::load_plugin(plugin::parse_device(string_argument(info, 0, "device")).kind);
+    if (api.make_rank_id(reinterpret_cast<char*>(id.data()), &failure) != 0) plugin::throw_failure(failure);
+    return to_uint8_array(info.Env(), std::move(id));
   });
 }
 

@@ -1,4 +1,4 @@
-// binding.d.ts plugin().
+// binding.d.ts plugin(), makeRankId().
 #pragma once
 
 #include <napi.h>
@@ -6,5 +6,6 @@
 namespace sknet::binding {
 
 Napi::Value plugin_report(const Napi::CallbackInfo& info);
+Napi::Value make_rank_id(const Napi::CallbackInfo& info);
 
 }  // namespace sknet::binding

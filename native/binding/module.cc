@@ -21,6 +21,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     AddonData::create(env);
     exports.Set("version", SKNET_VERSION);
     exports.Set("cpuInfo", Napi::Function::New(env, cpu_info, "cpuInfo"));
+    exports.Set("makeRankId", Napi::Function::New(env, make_rank_id, "makeRankId"));
     exports.Set("plugin", Napi::Function::New(env, plugin_report, "plugin"));
     exports.Set("randomNormal", Napi::Function::New(env, random_normal, "randomNormal"));
     exports.Set("decodeImage", Napi::Function::New(env, decode_image, "decodeImage"));

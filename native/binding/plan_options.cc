@@ -1,6 +1,9 @@
 #include "binding/plan_options.h"
 
+#include <string>
+
 #include "core/error.h"
+#include "plugin/api.h"
 
 namespace sknet::binding {
 
@@ -61,6 +64,17 @@ plan::OptimizerSpec optimizer_spec(const Options& o) {
           .ema_decay = o.number("emaDecay")};
 }
 
+plan::RankSpec rank_spec(const Options& o) {
+  plan::RankSpec ranks{.count = o.int32("count", 1, kMaxSize)};
+  ranks.rank = o.int32("rank", 0, ranks.count - 1);
+  if (ranks.count == 1) return ranks;
+  const auto id = o.uint8("id");
+  check(id.size() == plugin::kRankIdBytes, "ERR_SKNET_NATIVE",
+        "ranks.id: expected " + std::to_string(plugin::kRankIdBytes) + " bytes, got " + std::to_string(id.size()));
+  ranks.id.assign(id.begin(), id.end());
+  return ranks;
+}
+
 Precision precision_of(const std::string& name) {
   if (name == "fp32") return Precision::kFp32;
   if (name == "bf16") return Precision::kBf16;
@@ -97,6 +111,7 @@ plan::PlanSpec plan_spec(const Options& options) {
   if (options.has("fuse")) spec.fuse = options.boolean("fuse");
   if (options.has("timeSteps")) spec.time_steps = options.boolean("timeSteps");
   if (options.has("labelSmoothing")) spec.label_smoothing = static_cast<float>(options.number("labelSmoothing"));
+  if (options.has("ranks")) spec.ranks = rank_spec(options.object("ranks"));
   if (spec.mode == plan::Mode::kTrain) spec.optimizer = optimizer_spec(options.object("optimizer"));
   return spec;
 }

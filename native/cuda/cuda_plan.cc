@@ -32,6 +32,8 @@ plan::Program make_program(const plan::PlanSpec& spec) {
   return plan::Program(spec, table, 1, chooser);
 }
 
+constexpr int64_t kLeastBucket = int64_t{64} << 10;  // bytes that ranks sum in one go
+
 // For ShardTree.
 struct Floats {
   cudaStream_t stream;
@@ -55,11 +57,20 @@ CudaPlan::CudaPlan(const plan::PlanSpec& spec, int device)
   exec_.stream = compute_.get();
   bind_steps();
   if (spec.time_steps) timer_.emplace(program_.steps.size());
+  if (spec.ranks.count > 1) {
+    check(spec.mode == plan::Mode::kTrain, "ERR_SKNET_NATIVE", "several ranks train; this plan does not");
+    buckets_ = plan::result_buckets(program_, kLeastBucket);
+    rank_sums_.emplace(spec.ranks, buckets_);
+    rank_sums_->connect(a_.results);
+  } else {
+    buckets_ = {plan::whole_results(program_)};
+  }
 }
 
 CudaPlan::~CudaPlan() {
   // Memory must not go while the device works with it.
   (void)cudaSetDevice(device_);
+  rank_sums_.reset();
   inputs_.reset();
   (void)cudaStreamSynchronize(compute_.get());
 }
@@ -226,17 +237,30 @@ void CudaPlan::send_letter(Slot& slot) {
 
 void CudaPlan::record_step(size_t place) {
   pack_all();
-  plan::ShardTree tree(Floats{compute_.get()}, a_.stack, program_.sizes.results);
-  for (int shard = 0; shard < spec().shards; ++shard) {
+  plan::ShardTree tree(Floats{compute_.get()}, a_.stack, program_.sizes.results, program_.sizes.results);
+  const int last = spec().shards - 1;
+  for (int shard = 0; shard <= last; ++shard) {
     if (spec().shards > 1) load(place, shard);
     start_timer();
-    for (size_t i = 0; i < bound_.size(); ++i) run_bound(i);
-    if (shard + 1 < spec().shards) tree.add(a_.results, shard);
+    size_t bucket = 0;
+    for (size_t i = 0; i < bound_.size(); ++i) {
+      run_bound(i);
+      while (shard == last && bucket < buckets_.size() && buckets_[bucket].after == i) finish_bucket(bucket++);
+    }
+    if (shard < last) tree.add(a_.results, shard);
   }
-  tree.finish(a_.results, spec().shards);
+  if (rank_sums_) rank_sums_->join(compute_.get());
   start_timer();
-  program_.update->run(exec_, {a_.tensors, a_.results, a_.momentum, a_.ema, a_.results + program_.totals_at, control_}, spec().shards);
+  program_.update->run(exec_, {a_.tensors, a_.results, a_.momentum, a_.ema, a_.results + program_.totals_at, control_},
+                       spec().shards * spec().ranks.count);
   if (timer_) timer_->mark(bound_.size(), compute_.get());
+}
+
+void CudaPlan::finish_bucket(size_t index) {
+  const plan::Bucket& bucket = buckets_[index];
+  plan::ShardTree tree(Floats{compute_.get()}, a_.stack + bucket.first, program_.sizes.results, bucket.floats);
+  tree.finish(a_.results + bucket.first, spec().shards);
+  if (rank_sums_) rank_sums_->start(index, a_.results, compute_.get());
 }
 
 void CudaPlan::record_infer(size_t) {
@@ -253,6 +277,7 @@ void CudaPlan::start(const Images& images, const plan::Targets& targets, float l
   check(spec().mode == plan::Mode::kTrain, "ERR_SKNET_NATIVE", "this plan does not train");
   check(under_way_.size() < slots_.size(), "ERR_SKNET_NATIVE", "too many steps are under way");
   enter();
+  if (rank_sums_) rank_sums_->check();
   Slot& slot = slots_[next_slot_];
   const size_t place = next_place_;
   inputs_->send(next_slot_, place, images, targets, batch(), compute_.get());
@@ -278,11 +303,15 @@ plan::StepOutcome CudaPlan::collect() {
   enter();
   const Slot& slot = slots_[under_way_.front()];
   under_way_.pop_front();
-  check_cuda(cudaEventSynchronize(slot.done.get()), "running a step");
+  if (rank_sums_) {
+    rank_sums_->wait(slot.done.get());
+  } else {
+    check_cuda(cudaEventSynchronize(slot.done.get()), "running a step");
+  }
   if (timer_) timer_->collect();
   const Letter& letter = *slot.letter;
   if (letter.control.live == 0) stopped_ = true;
-  return {.totals = {letter.totals[0] / static_cast<double>(batch()), static_cast<int64_t>(letter.totals[1]),
+  return {.totals = {letter.totals[0] / static_cast<double>(global_batch()), static_cast<int64_t>(letter.totals[1]),
                      static_cast<int64_t>(letter.totals[2])},
           .gradient_norm = letter.control.gradient_norm,
           .finite = letter.control.live != 0};

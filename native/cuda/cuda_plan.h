@@ -9,6 +9,7 @@
 #include "cuda/footprint.h"
 #include "cuda/handles.h"
 #include "cuda/inputs.h"
+#include "cuda/rank_sums.h"
 #include "cuda/step_timer.h"
 #include "plan/plan.h"
 #include "plan/program.h"
@@ -77,6 +78,8 @@ class CudaPlan : public plan::Plan {
   void run_phase(plan::Phase phase);
   void start_timer();
   void run_bound(size_t index);
+  // The sums over this rank's shards of bucket `index`, and from there over all ranks'.
+  void finish_bucket(size_t index);
   void pack_all();
   void send_letter(Slot& slot);
   void read_rows(const plan::Ref& ref, const plan::Shape& shape, int count, float* rows);
@@ -91,6 +94,8 @@ class CudaPlan : public plan::Plan {
   float* staging_ = nullptr;  // rows that are read, or written in block mode
   UpdateControl* control_ = nullptr;
   Stream compute_;
+  std::vector<plan::Bucket> buckets_;  // of a step's results: one, or as ranks sum them
+  std::optional<RankSums> rank_sums_;  // of several ranks
   std::optional<Inputs> inputs_;
   Exec exec_{};
   struct Bound {

@@ -1,4 +1,5 @@
 // What the plugin exports.
+#include "cuda/communicator.h"
 #include "cuda/cuda_plan.h"
 #include "cuda/device.h"
 #include "cuda/libraries.h"
@@ -17,6 +18,7 @@ std::unique_ptr<plan::Plan> make_plan(const plan::PlanSpec& spec, int device) { 
 extern "C" __attribute__((visibility("default"))) const sknet::plugin::Api* sknet_plugin_entry(uint32_t version) {
   using namespace sknet;
   if (version != plugin::kApiVersion) return nullptr;
-  static const plugin::Api api = plugin::serve(SKNET_VERSION, cuda::make_plan, cuda::list_devices, cuda::list_libraries);
+  static const plugin::Api api =
+      plugin::serve(SKNET_VERSION, cuda::make_plan, cuda::make_rank_id, cuda::list_devices, cuda::list_libraries);
   return &api;
 }

@@ -45,6 +45,7 @@ CpuPlan::CpuPlan(PlanSpec spec)
       a_(program_.addresses(arena_.data())),
       memory_(program_.memory(a_)) {
   check(program_.spec.image_bytes == 0, "ERR_SKNET_NATIVE", "the CPU reads batches of floats");
+  check(program_.spec.ranks.count == 1, "ERR_SKNET_NATIVE", "the CPU trains on one rank");
   exec_.pool = &pool_;
   exec_.workspace = a_.workspace;
   exec_.scratch = a_.scratch;
@@ -142,7 +143,7 @@ void CpuPlan::submit(const float* images, const Targets& targets, float lr) {
   const int64_t shard_floats = graph().input.size();
   packed_is_old_ = true;
   pack_all();
-  ShardTree tree(Floats(pool_), a_.stack, program_.sizes.results);
+  ShardTree tree(Floats(pool_), a_.stack, program_.sizes.results, program_.sizes.results);
   for (int shard = 0; shard < spec().shards; ++shard) {
     load_images(images + shard * shard_floats, spec().shard_size);
     load_labels(targets, static_cast<int64_t>(shard) * spec().shard_size, spec().shard_size);

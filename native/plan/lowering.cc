@@ -56,6 +56,7 @@ void Lowering::record(Step step) {
     v.last = index;
     step.info.bytes += v.floats * static_cast<int64_t>(sizeof(float));
   }
+  step.results = recording.results();
   steps.push_back(std::move(step));
 }
 

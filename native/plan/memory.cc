@@ -36,6 +36,7 @@ float* Memory::operator()(const Ref& ref) const {
   if (ref.region == Region::kNone) return nullptr;
   if (values_ == nullptr) {
     if (ref.region == Region::kActivation) touched_.push_back(static_cast<int>(ref.at));
+    if (ref.region == Region::kResults) touched_results_.push_back(ref.at);
     return nullptr;
   }
   switch (ref.region) {

@@ -36,7 +36,8 @@ struct MemoryReport {
   int64_t parameters = 0, gradients = 0, optimizer = 0, ema = 0, activations = 0, workspace = 0, total = 0;
 };
 
-// Turns Refs into addresses. While a plan is being lowered it has no addresses and notes which values a step touches instead.
+// Turns Refs into addresses. While a plan is being lowered it has no addresses and notes instead which values and which tensors' results a
+// step touches.
 class Memory {
  public:
   Memory() = default;  // recording
@@ -47,6 +48,7 @@ class Memory {
   float* operator()(const Ref& ref) const;
 
   const std::vector<int>& touched() const { return touched_; }
+  const std::vector<int64_t>& results() const { return touched_results_; }
 
  private:
   const std::vector<Value>* values_ = nullptr;
@@ -55,6 +57,7 @@ class Memory {
   float* labels_ = nullptr;
   float* activations_ = nullptr;
   mutable std::vector<int> touched_;
+  mutable std::vector<int64_t> touched_results_;
 };
 
 }  // namespace sknet::plan

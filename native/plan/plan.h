@@ -18,8 +18,9 @@ struct Totals {
   int64_t top1 = 0, top5 = 0;
 };
 
+// Of all ranks together.
 struct StepOutcome {
-  Totals totals;  // loss: mean over the batch, label smoothing included
+  Totals totals;  // loss: mean over the global batch, label smoothing included
   double gradient_norm = 0;
   bool finite = true;  // false: nothing was changed
 };
@@ -40,6 +41,7 @@ class Plan {
   virtual std::vector<StepInfo> steps() const = 0;
   virtual MemoryReport memory() const = 0;
   int batch() const { return spec().shard_size * spec().shards; }
+  int64_t global_batch() const { return int64_t{1} * batch() * spec().ranks.count; }  // of all ranks
   Shape output_shape() const { return graph().shape_of(graph().output()); }
 
   // Copies a tensor's numbers out or in; false where this plan keeps no such section of it.

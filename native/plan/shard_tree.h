@@ -11,13 +11,13 @@ namespace sknet::plan {
 template <class Floats>
 class ShardTree {
  public:
-  // `stack`: shard_tree_levels() times `size` floats beside the running result.
-  ShardTree(Floats floats, float* stack, int64_t size) : floats_(floats), stack_(stack), size_(size) {}
+  // Of `size` floats. `stack`: as many for each of shard_tree_levels(), `stride` apart.
+  ShardTree(Floats floats, float* stack, int64_t stride, int64_t size) : floats_(floats), stack_(stack), stride_(stride), size_(size) {}
 
   // `result` holds shard `index`'s results; afterwards they are in the tree. For the last shard call finish() instead.
   void add(float* result, int index) {
     const int level = carry(result, index);
-    floats_.copy(stack_ + level * size_, result, size_);
+    floats_.copy(stack_ + level * stride_, result, size_);
   }
 
   // `result` holds the last shard's results; afterwards it holds the sum over all.
@@ -35,11 +35,11 @@ class ShardTree {
     for (; ((index >> level) & 1) != 0; ++level) merge(result, level);
     return level;
   }
-  void merge(float* result, int level) { floats_.add(result, stack_ + level * size_, size_); }
+  void merge(float* result, int level) { floats_.add(result, stack_ + level * stride_, size_); }
 
   Floats floats_;
   float* stack_;
-  int64_t size_;
+  int64_t stride_, size_;
 };
 
 constexpr int shard_tree_levels(int shards) {

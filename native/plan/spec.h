@@ -39,6 +39,12 @@ struct OptimizerSpec {
   double ema_decay = 0;              // 0: none kept
 };
 
+// Which of several plans this is that train together, one a process or device: each step's results are summed over all of them.
+struct RankSpec {
+  int count = 1, rank = 0;
+  std::string id;  // of all of them together, made by one for the others to know each other by; empty where count is 1
+};
+
 struct PlanSpec {
   std::vector<LayerSpec> layers;
   int height = 0, width = 0, channels = 0;
@@ -53,6 +59,7 @@ struct PlanSpec {
   bool time_steps = false;  // count the seconds of each step where that costs time (CUDA); the CPU always does
   float label_smoothing = 0;
   OptimizerSpec optimizer;
+  RankSpec ranks;
 };
 
 }  // namespace sknet::plan

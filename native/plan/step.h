@@ -44,6 +44,7 @@ struct Step {
   StepInfo info;
   size_t workspace = 0, scratch = 0, packed = 0;
   int workspace_value = -1;                  // among the plan's values, of a workspace of its own
+  std::vector<int64_t> results;              // whose results it writes or reads: offsets of tensors, and of the totals
   std::function<Calls(const Memory&)> bind;  // none for the update's passes
 };
 

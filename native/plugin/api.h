@@ -9,8 +9,9 @@
 
 namespace sknet::plugin {
 
-constexpr uint32_t kApiVersion = 3;
+constexpr uint32_t kApiVersion = 4;
 constexpr const char* kEntry = "sknet_plugin_entry";
+constexpr int kRankIdBytes = 128;
 
 // What went wrong: core/error.h, cut to size.
 struct Failure {
@@ -42,8 +43,9 @@ struct SpecData {
   const CandidateData* candidates;
   const double* weight_decay;
   const double* lr_scale;
+  const char* rank_id;  // [kRankIdBytes]; null for one rank
   int32_t layer_count, candidate_count, weight_decay_count, lr_scale_count;
-  int32_t height, width, channels, mode, shard_size, shards, precision, fuse, time_steps, nesterov;
+  int32_t height, width, channels, mode, shard_size, shards, precision, fuse, time_steps, nesterov, ranks, rank;
   float label_smoothing, momentum;
   int64_t image_bytes;
   double grad_clip, ema_decay, trust;
@@ -101,6 +103,8 @@ struct Api {
 
   void (*devices)(DevicesData* to);
   void (*libraries)(void (*visit)(void* context, const LibraryData* library), void* context);
+  // A new id for ranks that will train together: to be made once and given to all of their plans. id: [kRankIdBytes].
+  int (*make_rank_id)(char* id, Failure* failure);
   int (*build_plan)(const SpecData* spec, int32_t device, PlanHandle** plan, Failure* failure);
   void (*free_plan)(PlanHandle* plan);
   void (*memory)(PlanHandle* plan, MemoryData* to);

@@ -10,6 +10,7 @@ namespace sknet::plugin {
 namespace {
 
 MakePlan make_plan = nullptr;
+MakeRankId make_id = nullptr;
 
 plan::Plan& plan_of(PlanHandle* handle) { return *reinterpret_cast<plan::Plan*>(handle); }
 
@@ -22,6 +23,10 @@ int guarded(Failure* failure, const F& f) {
     describe_exception(*failure);
     return 1;
   }
+}
+
+int make_rank_id(char* id, Failure* failure) {
+  return guarded(failure, [&] { make_id().copy(id, kRankIdBytes); });
 }
 
 int build_plan(const SpecData* spec, int32_t device, PlanHandle** plan, Failure* failure) {
@@ -119,12 +124,14 @@ int block_backward(PlanHandle* plan, const float* dy, float* dx, Failure* failur
 
 }  // namespace
 
-Api serve(const char* build, MakePlan make, void (*devices)(DevicesData* to), Libraries libraries) {
+Api serve(const char* build, MakePlan make, MakeRankId rank_id, void (*devices)(DevicesData* to), Libraries libraries) {
   make_plan = make;
+  make_id = rank_id;
   return {.version = kApiVersion,
           .build = build,
           .devices = devices,
           .libraries = libraries,
+          .make_rank_id = make_rank_id,
           .build_plan = build_plan,
           .free_plan = free_plan,
           .memory = memory,

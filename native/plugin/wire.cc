@@ -50,13 +50,14 @@ SpecOnWire::SpecOnWire(const plan::PlanSpec& spec) : storage_(std::make_unique<S
   }
   // Threads and instruction set are the CPU's own business.
   const auto& [layers, height, width, channels, mode, shard_size, shards, threads, image_bytes, isa, precision, candidates, fuse,
-               time_steps, label_smoothing, optimizer] = spec;
+               time_steps, label_smoothing, optimizer, ranks] = spec;
   const auto& [momentum, nesterov, weight_decay, lr_scale, trust, grad_clip, ema_decay] = optimizer;
   for (const auto& [op, name] : candidates) s.candidates.push_back({op.c_str(), name.c_str()});
   data_ = {.layers = s.layers.data(),
            .candidates = s.candidates.data(),
            .weight_decay = weight_decay.data(),
            .lr_scale = lr_scale.data(),
+           .rank_id = ranks.id.empty() ? nullptr : ranks.id.data(),
            .layer_count = static_cast<int32_t>(s.layers.size()),
            .candidate_count = static_cast<int32_t>(s.candidates.size()),
            .weight_decay_count = static_cast<int32_t>(weight_decay.size()),
@@ -71,6 +72,8 @@ SpecOnWire::SpecOnWire(const plan::PlanSpec& spec) : storage_(std::make_unique<S
            .fuse = fuse ? 1 : 0,
            .time_steps = time_steps ? 1 : 0,
            .nesterov = nesterov ? 1 : 0,
+           .ranks = ranks.count,
+           .rank = ranks.rank,
            .label_smoothing = label_smoothing,
            .momentum = momentum,
            .image_bytes = image_bytes,
@@ -121,6 +124,7 @@ plan::PlanSpec spec_from(const SpecData& data) {
                     .trust = data.trust,
                     .grad_clip = data.grad_clip,
                     .ema_decay = data.ema_decay};
+  spec.ranks = {data.ranks, data.rank, data.rank_id == nullptr ? std::string() : std::string(data.rank_id, kRankIdBytes)};
   return spec;
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Isa, Precision } from '../../binding.js'
+import type { Isa, PlanOptions, Precision } from '../../binding.js'
 import { native } from '../../lib/native.js'
 import type { Layer } from '../../lib/model/spec.js'
 import { networkShape } from '../reference/layer-tensors.js'
@@ -63,7 +63,15 @@ export interface TrainResult {
 export async function trainNative(
   c: TrainCase,
   drawn: DrawnTraining,
-  variant: { isa?: Isa; device?: string; precision?: Precision; threads?: number; fuse?: boolean; candidates?: Record<string, string> },
+  variant: {
+    isa?: Isa
+    device?: string
+    precision?: Precision
+    threads?: number
+    fuse?: boolean
+    candidates?: Record<string, string>
+    ranks?: NonNullable<PlanOptions['ranks']>
+  },
 ): Promise<TrainResult> {
   const { settings: s } = c
   const [height, width, channels] = c.input

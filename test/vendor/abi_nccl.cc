@@ -14,6 +14,9 @@ using namespace sknet::vendor::nccl;  // NOLINT(google-build-using-namespace): a
 #define SAME_CALL(own, theirs) static_assert(sknet::SameAbi<decltype(Api::own), decltype(&theirs)>::value, #own)
 
 SAME_VALUE(kSuccess, ncclSuccess);
+SAME_VALUE(kUnhandledCudaError, ncclUnhandledCudaError);
+SAME_VALUE(kInvalidArgument, ncclInvalidArgument);
+SAME_VALUE(kInvalidUsage, ncclInvalidUsage);
 SAME_VALUE(kRemoteError, ncclRemoteError);
 SAME_VALUE(kInProgress, ncclInProgress);
 SAME_VALUE(kInt32, ncclInt32);

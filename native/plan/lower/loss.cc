@@ -10,7 +10,7 @@ void loss(Lowering& low) {
   const Ref logits = low.reading_of(low.graph.output()).ref, labels{Region::kLabels, 0}, labels2{Region::kLabels, low.spec.shard_size},
             mix{Region::kLabels, 2 * int64_t{low.spec.shard_size}}, totals{Region::kResults, totals_offset(low.spec, low.graph)};
   const Ref dlogits = train ? low.output_gradient : Ref{};
-  const float scale = 1.0f / static_cast<float>(low.spec.shard_size * low.spec.shards);
+  const float scale = 1.0f / static_cast<float>(int64_t{1} * low.spec.shard_size * low.spec.shards * low.spec.ranks.count);
   low.step("softmax_cross_entropy", "loss", low.table.softmax_cross_entropy, p, 4 * y.size(), [=](const Memory& at) {
     const auto integers = [&](const Ref& ref) { return reinterpret_cast<const int32_t*>(at(ref)); };
     return SoftmaxCrossEntropyArgs{

@@ -16,7 +16,7 @@ using RedOp = int;
 using Stream = void*;  // cudaStream_t
 
 // A value beyond those known here is an error like the others.
-constexpr Result kSuccess = 0, kRemoteError = 6, kInProgress = 7;
+constexpr Result kSuccess = 0, kUnhandledCudaError = 1, kInvalidArgument = 4, kInvalidUsage = 5, kRemoteError = 6, kInProgress = 7;
 constexpr DataType kInt32 = 2, kFloat32 = 7, kFloat64 = 8, kBfloat16 = 9;
 constexpr RedOp kSum = 0, kMax = 2, kMin = 3, kAvg = 4;
 
