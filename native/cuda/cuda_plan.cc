@@ -1,14 +1,13 @@
 #include "cuda/cuda_plan.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <string>
 #include <utility>
 
 #include "core/error.h"
 #include "cuda/device.h"
 #include "cuda/image_rows.h"
+#include "cuda/launches.h"
 #include "cuda/pictures.h"
 #include "cuda/registry_cuda.h"
 #include "cuda/tuning/environment.h"
@@ -18,11 +17,6 @@
 namespace sknet::cuda {
 
 namespace {
-
-bool use_graphs() {
-  const char* text = std::getenv("SKNET_CUDA_GRAPHS");
-  return text == nullptr || std::strcmp(text, "0") != 0;
-}
 
 // Candidates are timed on the device before the plan takes memory of it.
 plan::Program make_program(const plan::PlanSpec& spec) {
@@ -49,7 +43,7 @@ CudaPlan::CudaPlan(const plan::PlanSpec& spec, int device)
     : device_(use_device(device)),
       program_(make_program(spec)),
       footprint_(program_),
-      graphs_(use_graphs() && !spec.time_steps),
+      graphs_(records_steps(spec)),
       compute_(make_stream()) {
   check_input();
   allocate();
@@ -98,6 +92,7 @@ void CudaPlan::allocate() {
   staging_ = reinterpret_cast<float*>(std::exchange(next, next + footprint_.staging));
   inputs_.emplace(spec(), graph(), footprint_, next);
   step_graphs_.resize(inputs_->places());
+  launch_graphs_.resize(footprint_.per_launch > 1 ? static_cast<size_t>(footprint_.slots / footprint_.per_launch) : 0);
   slots_.resize(static_cast<size_t>(footprint_.slots));
   for (Slot& slot : slots_) {
     slot.memory = pinned(sizeof(Letter));
@@ -125,6 +120,9 @@ std::vector<plan::StepInfo> CudaPlan::steps() const {
   std::vector<plan::StepInfo> infos;
   for (const plan::Step& step : program_.steps) {
     infos.push_back(step.info);
+    if (step.info.phase == plan::Phase::kUpdate && footprint_.per_launch > 1) {
+      infos.back().note = std::to_string(footprint_.per_launch) + " steps a launch";
+    }
     if (timer_) infos.back().seconds = timer_->seconds(infos.size() - 1);
   }
   return infos;
@@ -273,34 +271,71 @@ void CudaPlan::record_evaluate(size_t place) {
   run_phase(plan::Phase::kLoss);
 }
 
-void CudaPlan::start(const Images& images, const plan::Targets& targets, float lr) {
-  check(spec().mode == plan::Mode::kTrain, "ERR_SKNET_NATIVE", "this plan does not train");
-  check(under_way_.size() < slots_.size(), "ERR_SKNET_NATIVE", "too many steps are under way");
-  enter();
-  if (rank_sums_) rank_sums_->check();
-  Slot& slot = slots_[next_slot_];
-  const size_t place = next_place_;
-  inputs_->send(next_slot_, place, images, targets, batch(), compute_.get());
-  if (under_way_.empty() && std::exchange(stopped_, false)) arm();
-  slot.letter->lr = lr;
+void CudaPlan::set_rate(const Slot& slot) {
   check_cuda(cudaMemcpyAsync(&control_->lr, &slot.letter->lr, sizeof(float), cudaMemcpyHostToDevice, compute_.get()),
              "writing the learning rate");
+}
+
+void CudaPlan::record_slot(size_t slot) {
+  set_rate(slots_[slot]);
+  if (spec().shards == 1) load(slot, 0);
+  record_step(slot);
+  send_letter(slots_[slot]);
+}
+
+void CudaPlan::record_launch(size_t first_slot) {
+  for (size_t i = 0; i < static_cast<size_t>(footprint_.per_launch); ++i) record_slot(first_slot + i);
+}
+
+void CudaPlan::start(const Images& images, const plan::Targets& targets, float lr) {
+  check(spec().mode == plan::Mode::kTrain, "ERR_SKNET_NATIVE", "this plan does not train");
+  check(static_cast<int>(under_way_.size()) < depth(), "ERR_SKNET_NATIVE", "too many steps are under way");
+  enter();
+  if (rank_sums_) rank_sums_->check();
+  const bool several = footprint_.per_launch > 1;
+  const size_t slot = next_slot_, place = several ? slot : next_place_;
+  inputs_->send(slot, place, images, targets, batch(), compute_.get());
+  if (under_way_.empty() && std::exchange(stopped_, false)) arm();
+  slots_[slot].letter->lr = lr;
+  under_way_.push_back(slot);
+  ++waiting_;
+  next_slot_ = (next_slot_ + 1) % slots_.size();
+  if (several) {
+    if (waiting_ == static_cast<size_t>(footprint_.per_launch)) launch_waiting();
+    return;
+  }
+  next_place_ = (next_place_ + 1) % inputs_->places();
+  set_rate(slots_[slot]);
   if (spec().shards == 1) {
     load(place, 0);
     inputs_->release(place, compute_.get());
   }
   launch(place, step_graphs_[place], &CudaPlan::record_step);
   if (spec().shards > 1) inputs_->release(place, compute_.get());
-  send_letter(slot);
-  check_cuda(cudaEventRecord(slot.done.get(), compute_.get()), "starting a step");
-  under_way_.push_back(next_slot_);
-  next_slot_ = (next_slot_ + 1) % slots_.size();
-  next_place_ = (next_place_ + 1) % inputs_->places();
+  send_letter(slots_[slot]);
+  check_cuda(cudaEventRecord(slots_[slot].done.get(), compute_.get()), "starting a step");
+  waiting_ = 0;
+}
+
+void CudaPlan::launch_waiting() {
+  const size_t each = static_cast<size_t>(footprint_.per_launch), first = under_way_[under_way_.size() - waiting_];
+  if (waiting_ == each) {
+    launch(first, launch_graphs_[first / each], &CudaPlan::record_launch);
+  }
+  for (size_t slot = first; slot < first + waiting_; ++slot) {
+    if (waiting_ < each) launch(slot, step_graphs_[slot], &CudaPlan::record_slot);
+    inputs_->release(slot, compute_.get());
+    check_cuda(cudaEventRecord(slots_[slot].done.get(), compute_.get()), "starting a step");
+    slots_[slot].together = waiting_ < each ? 1 : slot == first ? footprint_.per_launch : 0;
+  }
+  waiting_ = 0;
+  next_slot_ = (first + each) % slots_.size();
 }
 
 plan::StepOutcome CudaPlan::collect() {
   check(!under_way_.empty(), "ERR_SKNET_NATIVE", "no step is under way");
   enter();
+  if (waiting_ == under_way_.size()) launch_waiting();
   const Slot& slot = slots_[under_way_.front()];
   under_way_.pop_front();
   if (rank_sums_) {
@@ -314,7 +349,8 @@ plan::StepOutcome CudaPlan::collect() {
   return {.totals = {letter.totals[0] / static_cast<double>(global_batch()), static_cast<int64_t>(letter.totals[1]),
                      static_cast<int64_t>(letter.totals[2])},
           .gradient_norm = letter.control.gradient_norm,
-          .finite = letter.control.live != 0};
+          .finite = letter.control.live != 0,
+          .together = slot.together};
 }
 
 void CudaPlan::load_one(const Images& images, const int32_t* labels, int count) {

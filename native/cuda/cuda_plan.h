@@ -1,5 +1,6 @@
 // The executor of CUDA: everything of a plan in one allocation, a whole step (all shards and the update) recorded as one graph for each
-// place of input, replayed without a word from the host. Steps are started ahead: while one runs, the next one's images are copied.
+// place of input, or several short steps as one, replayed without a word from the host. Steps are started ahead: while one runs, the next
+// one's images are copied.
 #pragma once
 
 #include <deque>
@@ -27,7 +28,8 @@ class CudaPlan : public plan::Plan {
   plan::MemoryReport memory() const override;
   bool read(plan::Section section, const plan::Tensor& tensor, float* data) override;
   bool write(plan::Section section, const plan::Tensor& tensor, const float* data) override;
-  int depth() const override { return static_cast<int>(slots_.size()); }
+  // A launch that was started with fewer steps than it has room for leaves the rest of its slots unused.
+  int depth() const override { return static_cast<int>(slots_.size()) - (footprint_.per_launch > 1 ? footprint_.per_launch : 0); }
   void submit(const float* images, const plan::Targets& targets, float lr) override { start({.floats = images}, targets, lr); }
   void submit(const Pictures& pictures, const plan::Targets& targets, float lr) override { start({.pictures = &pictures}, targets, lr); }
   plan::StepOutcome collect() override;
@@ -51,6 +53,7 @@ class CudaPlan : public plan::Plan {
     PinnedMemory memory;
     Letter* letter;
     Event done;
+    int together = 1;  // StepOutcome's
   };
   using Record = void (CudaPlan::*)(size_t place);
 
@@ -63,6 +66,8 @@ class CudaPlan : public plan::Plan {
   void enter() const;
 
   void start(const Images& images, const plan::Targets& targets, float lr);
+  // Starts the steps that wait in the slots of a launch.
+  void launch_waiting();
   plan::Totals judge(const Images& images, const int32_t* labels, int count);
   // The input of inference: of a call that waits for its end.
   void load_one(const Images& images, const int32_t* labels, int count);
@@ -70,11 +75,15 @@ class CudaPlan : public plan::Plan {
   void launch(size_t place, Graph& graph, Record record);
   void wait(cudaStream_t stream);
 
-  // These launch on compute_, or record there. The input of a step of one shard has been loaded before.
+  // These launch on compute_, or record there.
   void record_step(size_t place);
+  // The step of a slot from its rate and images to its letter.
+  void record_slot(size_t slot);
+  void record_launch(size_t first_slot);
   void record_evaluate(size_t place);
   void record_infer(size_t place);
   void load(size_t place, int shard);
+  void set_rate(const Slot& slot);
   void run_phase(plan::Phase phase);
   void start_timer();
   void run_bound(size_t index);
@@ -105,10 +114,12 @@ class CudaPlan : public plan::Plan {
   };
   std::vector<Bound> bound_;
   std::optional<StepTimer> timer_;
-  std::vector<Graph> step_graphs_;  // one a place
+  std::vector<Graph> step_graphs_;    // one a place
+  std::vector<Graph> launch_graphs_;  // of several steps: one a launch
   Graph evaluate_graph_, infer_graph_;
   std::vector<Slot> slots_;
   std::deque<size_t> under_way_;  // slots, oldest first
+  size_t waiting_ = 0;            // the last of them, which were not launched yet
   size_t next_slot_ = 0, next_place_ = 0;
   bool stopped_ = false;       // a step was not finite: the device waits to be told to go on
   bool packed_is_old_ = true;  // the weights may have changed since pack_all; in training each step packs

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/picture.h"
+#include "cuda/launches.h"
 #include "cuda/registry_cuda.h"
 #include "cuda/simt/runtime.h"
 
@@ -12,7 +13,7 @@ namespace sknet::cuda {
 
 namespace {
 
-constexpr int kTrainSlots = 3;  // one runs, one is ready, one is being written
+constexpr int kLaunches = 3;  // one runs, one is ready, one is being written
 
 // Of train, infer and block the smallest shard there can be.
 int smallest(const plan::PlanSpec& spec) { return spec.mode == plan::Mode::kInfer ? 1 : 2; }
@@ -49,9 +50,10 @@ Footprint::Footprint(const plan::Program& program) {
   staging = spec.mode == plan::Mode::kTrain   ? 0
             : spec.mode == plan::Mode::kBlock ? whole_memory_lines(std::max(output, graph.input.size()) * kFloat)
                                               : whole_memory_lines(output * kFloat);
-  slots = spec.mode == plan::Mode::kTrain && !spec.time_steps ? kTrainSlots : 1;
+  per_launch = steps_per_launch(program, input());
+  slots = spec.mode == plan::Mode::kTrain && !spec.time_steps ? kLaunches * per_launch : 1;
   // Of one shard a step has read all when its first kernel ends; the next batch has the rest of the step to arrive.
-  places = spec.shards == 1 ? 1 : 2;
+  places = per_launch > 1 ? slots : spec.shards == 1 ? 1 : 2;
   total = whole_memory_lines(program.bytes()) + kMemoryLine + staging + places * input();
 }
 

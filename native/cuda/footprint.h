@@ -17,8 +17,9 @@ struct Footprint {
   int64_t labels, pictures, images;
   int64_t input() const { return labels + pictures + images; }
   int64_t staging;
-  int slots;   // batches in pinned memory of the host
-  int places;  // batches on the device
+  int per_launch;  // steps of training
+  int slots;       // batches in pinned memory of the host; whole launches
+  int places;      // batches on the device: of several steps a launch one a slot
   int64_t total;
 };
 

@@ -23,6 +23,7 @@ struct StepOutcome {
   Totals totals;  // loss: mean over the global batch, label smoothing included
   double gradient_norm = 0;
   bool finite = true;  // false: nothing was changed
+  int together = 1;    // with how many steps, itself and later ones, it ended; 0: with an earlier one
 };
 
 // What the images of a batch are: each of one class, or, where `mix` is not null, a share of one and the rest of another.

@@ -74,7 +74,7 @@ class Steps {
     const StepOutcome outcome = plan_.collect();
     const UnderWay step = std::move(under_way_.front());
     under_way_.pop_front();
-    const double seconds = seconds_since(last_);
+    const double seconds = share_of(outcome.together, seconds_since(last_));
     last_ = Clock::now();
     chunk.bad.insert(chunk.bad.end(), step.bad.begin(), step.bad.end());
     if (!outcome.finite) {
@@ -94,6 +94,12 @@ class Steps {
   TrainChunk chunk;
 
  private:
+  // What a step took of `seconds` since the one before it ended: of steps that end together each the same.
+  double share_of(int together, double seconds) {
+    if (together == 0) return share_ + seconds;
+    return share_ = seconds / together;
+  }
+
   struct UnderWay {
     double wait;
     std::vector<int32_t> indices;
@@ -102,6 +108,7 @@ class Steps {
   Plan& plan_;
   std::deque<UnderWay> under_way_;
   Clock::time_point last_ = Clock::now();
+  double share_ = 0;  // of each of the steps that ended with the last one
 };
 
 }  // namespace

@@ -86,7 +86,7 @@ struct StepData {
 struct OutcomeData {
   double loss, gradient_norm;
   int64_t top1, top5;
-  int32_t finite;
+  int32_t finite, together;
 };
 
 // A vendor's library that the plugin can make use of; `reason` is empty where it can.

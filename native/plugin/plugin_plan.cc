@@ -66,7 +66,7 @@ void PluginPlan::submit(const Pictures& pictures, const plan::Targets& targets, 
 plan::StepOutcome PluginPlan::collect() {
   OutcomeData o{};
   call(api_.collect, &o);
-  return {.totals = {o.loss, o.top1, o.top5}, .gradient_norm = o.gradient_norm, .finite = o.finite != 0};
+  return {.totals = {o.loss, o.top1, o.top5}, .gradient_norm = o.gradient_norm, .finite = o.finite != 0, .together = o.together};
 }
 
 plan::Totals PluginPlan::evaluate(const float* images, const int32_t* labels, int count) {

@@ -95,11 +95,11 @@ int submit_pictures(PlanHandle* plan, const Pictures* pictures, const int32_t* l
 int collect(PlanHandle* plan, OutcomeData* outcome, Failure* failure) {
   return guarded(failure, [&] {
     const plan::StepOutcome o = plan_of(plan).collect();
-    *outcome = {o.totals.loss, o.gradient_norm, o.totals.top1, o.totals.top5, o.finite ? 1 : 0};
+    *outcome = {o.totals.loss, o.gradient_norm, o.totals.top1, o.totals.top5, o.finite ? 1 : 0, o.together};
   });
 }
 
-OutcomeData outcome_of(const plan::Totals& t) { return {t.loss, 0, t.top1, t.top5, 1}; }
+OutcomeData outcome_of(const plan::Totals& t) { return {t.loss, 0, t.top1, t.top5, 1, 1}; }
 
 int evaluate(PlanHandle* plan, const float* images, const int32_t* labels, int32_t count, OutcomeData* totals, Failure* failure) {
   return guarded(failure, [&] { *totals = outcome_of(plan_of(plan).evaluate(images, labels, count)); });

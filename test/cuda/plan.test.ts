@@ -125,98 +125,136 @@ describe('plans on cuda-emulated', function () {
     }
   })
 
-  describe('several steps under way', () => {
-    const steps = 7
-    const batchSize = 4
-    const shape = { height: 7, width: 8, channels: 3 }
-    const optimizer = { momentum: 0.9, nesterov: false, gradClip: 0, emaDecay: 0 }
-    const layers = convolutions(5)
-    const drawn = drawTraining({ ...training(1), settings: plainSettings }, 1)
+  for (const [perLaunch, shards] of [
+    [1, 1],
+    [3, 1],
+    [3, 2],
+  ] as const) {
+    describe(`several steps under way, ${perLaunch} a launch, of ${shards} shards`, () => {
+      const steps = 7
+      const batchSize = 4
+      // Launches are filled while two others are under way; one step a launch, while the next is made ready.
+      const depth = perLaunch === 1 ? 3 : 2 * perLaunch
 
-    function open() {
-      const parameters = new Float64Array(drawn.parameters.length)
-      const plan = new (native().Plan)({
-        layers,
-        input: shape,
-        mode: 'train',
-        shardSize: batchSize,
-        shards: 1,
-        threads: 1,
-        device,
-        optimizer: { ...optimizer, weightDecay: parameters },
+      before(() => {
+        process.env.SKNET_CUDA_STEPS_PER_LAUNCH = String(perLaunch)
       })
-      for (const [name, t] of drawn.tensors) plan.write('value', name, Float32Array.from(t.data))
-      return plan
-    }
-
-    function batches() {
-      const count = steps * batchSize
-      const images = Uint8Array.from({ length: count * 7 * 8 * 3 }, (_, i) => (i * 7919) % 256)
-      const labels = Int32Array.from({ length: count }, (_, i) => i % 5)
-      const source = new (native().Source)({ kind: 'memory', images, labels, height: 7, width: 8 })
-      return new (native().Loader)(source, {
-        batchSize,
-        seed: 0,
-        epoch: 0,
-        shuffle: false,
-        dropLast: true,
-        skipBatches: 0,
-        transform: {
-          height: 7,
-          width: 8,
-          geometry: 'resize_crop',
-          pad: 0,
-          area: [1, 1],
-          aspect: [1, 1],
-          resize: 0,
-          interpolation: 'bilinear',
-          flip: 0,
-          mean: [0.5, 0.5, 0.5],
-          std: [0.25, 0.25, 0.25],
-        },
-        threads: 1,
-        ahead: 2,
-        onBadSample: 'replace',
+      after(() => {
+        delete process.env.SKNET_CUDA_STEPS_PER_LAUNCH
       })
+      const shape = { height: 7, width: 8, channels: 3 }
+      const optimizer = { momentum: 0.9, nesterov: false, gradClip: 0, emaDecay: 0 }
+      const layers = convolutions(5)
+      const drawn = drawTraining({ ...training(1), settings: plainSettings }, 1)
+
+      function open() {
+        const parameters = new Float64Array(drawn.parameters.length)
+        const plan = new (native().Plan)({
+          layers,
+          input: shape,
+          mode: 'train',
+          shardSize: batchSize / shards,
+          shards,
+          threads: 1,
+          device,
+          optimizer: { ...optimizer, weightDecay: parameters },
+        })
+        for (const [name, t] of drawn.tensors) plan.write('value', name, Float32Array.from(t.data))
+        return plan
+      }
+
+      function batches() {
+        const count = steps * batchSize
+        const images = Uint8Array.from({ length: count * 7 * 8 * 3 }, (_, i) => (i * 7919) % 256)
+        const labels = Int32Array.from({ length: count }, (_, i) => i % 5)
+        const source = new (native().Source)({ kind: 'memory', images, labels, height: 7, width: 8 })
+        return new (native().Loader)(source, {
+          batchSize,
+          seed: 0,
+          epoch: 0,
+          shuffle: false,
+          dropLast: true,
+          skipBatches: 0,
+          transform: {
+            height: 7,
+            width: 8,
+            geometry: 'resize_crop',
+            pad: 0,
+            area: [1, 1],
+            aspect: [1, 1],
+            resize: 0,
+            interpolation: 'bilinear',
+            flip: 0,
+            mean: [0.5, 0.5, 0.5],
+            std: [0.25, 0.25, 0.25],
+          },
+          threads: 1,
+          ahead: 2,
+          onBadSample: 'replace',
+        })
+      }
+
+      const weights = (plan: ReturnType<typeof open>) => drawn.parameters.map((name) => plan.read('value', name))
+
+      it('are as many as asked for, which the plan says', () => {
+        const plan = open()
+        const notes = plan.steps().filter(({ phase }) => phase === 'update')
+        for (const { note } of notes) expect(note).to.equal(perLaunch === 1 ? '' : `${perLaunch} steps a launch`)
+        plan.dispose()
+      })
+
+      it('end where the same steps one by one do', async () => {
+        const [many, single] = [open(), open()]
+        const lrs = Float64Array.from({ length: steps }, (_, i) => 0.01 * (i + 1))
+        const chunk = await many.trainSteps(batches(), lrs, 1e9)
+        expect(chunk).to.include({ steps, voided: 0, nonFinite: null, endOfEpoch: true })
+        const loader = batches()
+        for (let i = 0; i < steps; i++) {
+          const { images, labels } = (await loader.next())!
+          const { loss, gradNorm } = await single.trainBatch(images, labels, lrs[i]!)
+          expect(loss[0], `loss of step ${i}`).to.equal(chunk.loss[i])
+          expect(gradNorm[0], `norm of step ${i}`).to.equal(chunk.gradNorm[i])
+        }
+        expect(weights(many)).to.deep.equal(weights(single))
+        // Of the steps of a launch each took its share.
+        for (const i of [1, 2]) if (perLaunch === 3) expect(chunk.seconds[i]).to.be.at.least(chunk.seconds[0]!)
+        many.dispose()
+        single.dispose()
+      })
+
+      it('change nothing behind one that is not finite, and go on afterwards', async () => {
+        const [broken, whole] = [open(), open()]
+        // The second step's rate throws the weights out of range; the third finds out, and those behind it are under way by then.
+        const lrs = Float64Array.of(0.01, 1e30, 0.01, 0.01, 0.01, 0.01)
+        const chunk = await broken.trainSteps(batches(), lrs, 1e9)
+        expect(chunk.steps).to.equal(2)
+        expect(chunk.nonFinite).to.not.equal(null)
+        expect(chunk.nonFinite!.indices).to.deep.equal(Int32Array.of(8, 9, 10, 11))
+        expect(chunk.voided).to.equal(Math.min(depth - 1, lrs.length - 3))
+        await whole.trainSteps(batches(), lrs.slice(0, 2), 1e9)
+        expect(weights(broken)).to.deep.equal(weights(whole))
+        for (const [name, t] of drawn.tensors) {
+          broken.write('value', name, Float32Array.from(t.data))
+          broken.write('momentum', name, new Float32Array(t.data.length))
+        }
+        expect((await broken.trainSteps(batches(), Float64Array.of(0.01), 1e9)).steps).to.equal(1)
+        broken.dispose()
+        whole.dispose()
+      })
+    })
+  }
+
+  it('a number of steps a launch that is none is refused', async () => {
+    process.env.SKNET_CUDA_STEPS_PER_LAUNCH = '17'
+    try {
+      const c = training(1)
+      let said = ''
+      await trainNative(c, drawTraining(c, 1), { device }).catch((error: unknown) => {
+        said = (error as Error).message
+      })
+      expect(said).to.equal("SKNET_CUDA_STEPS_PER_LAUNCH: expected a number from 1 to 16, got '17'")
+    } finally {
+      delete process.env.SKNET_CUDA_STEPS_PER_LAUNCH
     }
-
-    const weights = (plan: ReturnType<typeof open>) => drawn.parameters.map((name) => plan.read('value', name))
-
-    it('end where the same steps one by one do', async () => {
-      const [many, single] = [open(), open()]
-      const lrs = Float64Array.from({ length: steps }, (_, i) => 0.01 * (i + 1))
-      const chunk = await many.trainSteps(batches(), lrs, 1e9)
-      expect(chunk).to.include({ steps, voided: 0, nonFinite: null, endOfEpoch: true })
-      const loader = batches()
-      for (let i = 0; i < steps; i++) {
-        const { images, labels } = (await loader.next())!
-        const { loss, gradNorm } = await single.trainBatch(images, labels, lrs[i]!)
-        expect(loss[0], `loss of step ${i}`).to.equal(chunk.loss[i])
-        expect(gradNorm[0], `norm of step ${i}`).to.equal(chunk.gradNorm[i])
-      }
-      expect(weights(many)).to.deep.equal(weights(single))
-      many.dispose()
-      single.dispose()
-    })
-
-    it('change nothing behind one that is not finite, and go on afterwards', async () => {
-      const [broken, whole] = [open(), open()]
-      // The second step's rate throws the weights out of range; the third finds out, and those behind it are under way by then.
-      const lrs = Float64Array.of(0.01, 1e30, 0.01, 0.01, 0.01, 0.01)
-      const chunk = await broken.trainSteps(batches(), lrs, 1e9)
-      expect(chunk.steps).to.equal(2)
-      expect(chunk.nonFinite).to.not.equal(null)
-      expect(chunk.nonFinite!.indices).to.deep.equal(Int32Array.of(8, 9, 10, 11))
-      expect(chunk.voided).to.equal(2)
-      await whole.trainSteps(batches(), lrs.slice(0, 2), 1e9)
-      expect(weights(broken)).to.deep.equal(weights(whole))
-      for (const [name, t] of drawn.tensors) {
-        broken.write('value', name, Float32Array.from(t.data))
-        broken.write('momentum', name, new Float32Array(t.data.length))
-      }
-      expect((await broken.trainSteps(batches(), Float64Array.of(0.01), 1e9)).steps).to.equal(1)
-      broken.dispose()
-      whole.dispose()
-    })
   })
 })
