@@ -10,7 +10,7 @@ namespace {
 
 void run(const SgdProblem& p, const SgdArgs& a, const Exec& exec) {
   if (a.control->live == 0) return;
-  const float lr = a.control->lr, gradient_scale = a.control->gradient_scale;
+  const float lr = a.control->lr, gradient_scale = a.control->gradient_scale, take = 1.0f - a.ema_decay;
   parallel_for(*exec.pool, p.segment_count, [&](int64_t index, int) {
     const SgdSegment& s = p.segments[index];
     const float rate = lr * s.lr_scale, trust = a.trust == nullptr ? 1.0f : a.trust[s.tensor];
@@ -20,7 +20,9 @@ void run(const SgdProblem& p, const SgdArgs& a, const Exec& exec) {
       const Vec g = trust * (load_part(a.gradient + at, lanes) * gradient_scale + s.weight_decay * w);
       const Vec v = p.momentum * load_part(a.momentum + at, lanes) + g;
       store_part(a.momentum + at, v, lanes);
-      store_part(a.value + at, w - rate * (p.nesterov ? g + p.momentum * v : v), lanes);
+      const Vec next = w - rate * (p.nesterov ? g + p.momentum * v : v);
+      store_part(a.value + at, next, lanes);
+      if (a.ema != nullptr) store_part(a.ema + at, a.ema_decay * load_part(a.ema + at, lanes) + take * next, lanes);
     }
   });
 }

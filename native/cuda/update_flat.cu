@@ -38,7 +38,9 @@ __global__ void step_segments(Segments segments, float momentum, bool nesterov, 
     const float w = a.value[at], g = trust * (a.gradient[at] * scale + s.weight_decay * w);
     const float v = momentum * a.momentum[at] + g;
     a.momentum[at] = v;
-    a.value[at] = w - lr * (nesterov ? g + momentum * v : v);
+    const float next = w - lr * (nesterov ? g + momentum * v : v);
+    a.value[at] = next;
+    if (a.ema != nullptr) a.ema[at] = a.ema_decay * a.ema[at] + (1.0f - a.ema_decay) * next;
   }
 }
 

@@ -1,5 +1,5 @@
 // Moving averages on flat memory: average = decay average + (1 - decay) scale value.
-// EMA of weights (scale 1), and BN's running statistics (decay 0.9, scale 1 / shards on the shards' sum).
+// BN's running statistics (decay 0.9, scale 1 / shards on the shards' sum), and the EMA of what sgd does not move (scale 1).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // SGD with momentum as PyTorch's (DESIGN 3): g' = trust (scale g + weight_decay w);  v = momentum v + g';
-// w -= lr (nesterov ? g' + momentum v : v), with lr = the step's rate times the segment's.
+// w -= lr (nesterov ? g' + momentum v : v), with lr = the step's rate times the segment's. In the same pass the average of the weights that
+// it leaves: ema = decay ema + (1 - decay) w.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,8 @@ struct SgdArgs {
   const float* gradient;
   const float* trust;            // [tensors] from trust_ratio, or null: 1
   const UpdateControl* control;  // lr and the gradient's scale; nothing is changed unless it is live
+  float* ema;                    // or null: none is kept
+  float ema_decay;
 };
 
 using Sgd = Candidate<SgdProblem, SgdArgs>;

@@ -19,6 +19,20 @@ std::vector<SgdSegment> cut(const std::vector<SgdSegment>& segments) {
   return pieces;
 }
 
+// Segments that nothing but padding lies between become one: the padding's zeros are averaged along.
+std::vector<SgdSegment> joined(const std::vector<SgdSegment>& segments) {
+  constexpr int64_t kPadding = 16;
+  std::vector<SgdSegment> runs;
+  for (const SgdSegment& s : segments) {
+    if (!runs.empty() && s.offset - (runs.back().offset + runs.back().size) < kPadding) {
+      runs.back().size = s.offset + s.size - runs.back().offset;
+    } else {
+      runs.push_back(s);
+    }
+  }
+  return runs;
+}
+
 }  // namespace
 
 Update::Update(UpdateSpec spec, const OpTable& table)
@@ -28,6 +42,7 @@ Update::Update(UpdateSpec spec, const OpTable& table)
       norm_(table.reduce_norm.front()),
       trust_(spec_.scaled.empty() ? nullptr : table.trust_ratio.front()) {
   spec_.segments = cut(spec_.segments);
+  spec_.frozen = joined(spec_.frozen);
   sgd_problem_ = {spec_.segments.data(), segment_count(), spec_.momentum, spec_.nesterov};
 }
 
@@ -47,12 +62,13 @@ size_t Update::workspace() const {
 
 std::vector<UpdatePass> Update::passes() const {
   constexpr int64_t kFloat = sizeof(float);
-  const int64_t parameters = spec_.parameter_floats, all = spec_.tensor_floats, buffers = all - parameters;
+  const int64_t parameters = spec_.parameter_floats, buffers = spec_.tensor_floats - parameters;
+  const bool averages = spec_.ema_decay > 0;
   std::vector<UpdatePass> passes = {{"reduce_norm", norm_->name, 2 * parameters, parameters * kFloat},
-                                    {"sgd", sgd_->name, 6 * parameters, 5 * parameters * kFloat},
+                                    {"sgd", sgd_->name, (averages ? 9 : 6) * parameters, (averages ? 7 : 5) * parameters * kFloat},
                                     {"ema", ema_->name, 3 * buffers, 3 * buffers * kFloat}};
   if (trust_ != nullptr) passes.insert(passes.begin() + 1, {"trust_ratio", trust_->name, 4 * parameters, 2 * parameters * kFloat});
-  if (spec_.ema_decay > 0) passes.push_back({"ema", ema_->name, 3 * all, 3 * all * kFloat});
+  if (averages) passes.push_back({"ema", ema_->name, 3 * buffers, 3 * buffers * kFloat});
   return passes;
 }
 
@@ -65,9 +81,15 @@ void Update::run(const Exec& exec, const UpdateMemory& m, int shards) const {
     behind.workspace += trust_bytes();
     trust_->run(trust_problem(), {m.values, m.results, trust, m.control}, behind);
   }
-  sgd_->run(sgd_problem_, {m.values, m.momentum, m.results, trust, m.control}, exec);
+  const float decay = static_cast<float>(spec_.ema_decay);
+  sgd_->run(sgd_problem_, {m.values, m.momentum, m.results, trust, m.control, m.ema, decay}, exec);
   update_statistics(exec, m, shards);
-  if (m.ema != nullptr) ema_->run({spec_.tensor_floats}, {m.ema, m.values, static_cast<float>(spec_.ema_decay), 1.0f, m.control}, exec);
+  if (m.ema == nullptr) return;
+  const auto average = [&](int64_t offset, int64_t size) {
+    ema_->run({size}, {m.ema + offset, m.values + offset, decay, 1.0f, m.control}, exec);
+  };
+  for (const SgdSegment& s : spec_.frozen) average(s.offset, s.size);
+  average(spec_.parameter_floats, spec_.tensor_floats - spec_.parameter_floats);
 }
 
 void Update::update_statistics(const Exec& exec, const UpdateMemory& m, int shards) const {

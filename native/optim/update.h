@@ -13,7 +13,8 @@ namespace sknet::optim {
 struct UpdateSpec {
   int64_t parameter_floats = 0;      // flat parameters at the front
   int64_t tensor_floats = 0;         // and the running statistics behind them
-  std::vector<SgdSegment> segments;  // a tensor each, with its number; those left out are frozen
+  std::vector<SgdSegment> segments;  // a tensor each, with its number
+  std::vector<SgdSegment> frozen;    // the other parameters
   std::vector<char> scaled;          // [tensors] whether LARS scales its step; empty: plain SGD
   float trust_coefficient = 0;       // LARS's
   float momentum = 0;

@@ -39,6 +39,7 @@ optim::UpdateSpec update_spec(const PlanSpec& spec, const Graph& graph) {
   optim::UpdateSpec u{.parameter_floats = graph.parameter_floats,
                       .tensor_floats = graph.tensor_floats,
                       .segments = {},
+                      .frozen = {},
                       .momentum = spec.optimizer.momentum,
                       .nesterov = spec.optimizer.nesterov,
                       .grad_clip = spec.optimizer.grad_clip,
@@ -53,10 +54,8 @@ optim::UpdateSpec update_spec(const PlanSpec& spec, const Graph& graph) {
     check(o.lr_scale.empty() || index < o.lr_scale.size(), "ERR_SKNET_NATIVE", "lrScale has fewer entries than the model has parameters");
     const double lr_scale = o.lr_scale.empty() ? 1 : o.lr_scale[index];
     if (o.trust > 0) u.scaled.push_back(t.shape.size() >= 2 ? 1 : 0);
-    if (lr_scale > 0) {
-      u.segments.push_back(
-          {t.offset, t.size(), static_cast<float>(o.weight_decay[index]), static_cast<float>(lr_scale), static_cast<int>(index)});
-    }
+    (lr_scale > 0 ? u.segments : u.frozen)
+        .push_back({t.offset, t.size(), static_cast<float>(o.weight_decay[index]), static_cast<float>(lr_scale), static_cast<int>(index)});
     ++index;
   }
   u.trust_coefficient = static_cast<float>(o.trust);
