@@ -412,6 +412,10 @@ export interface Binding {
   /** Fills `out` with Philox normal numbers of mean 0; the same (seed, stream) gives the same numbers on every machine. */
   randomNormal(out: Float32Array, options: { seed: number; stream: string; std: number }): void
   decodeImage(data: Uint8Array, options: DecodeOptions): Promise<DecodedImage>
+  /** new Plan(options), on a native thread: a device's candidates are timed there, other ranks waited for. */
+  openPlan(options: PlanOptions): Promise<Plan>
+  /** What such a plan would take; only what timing a device's candidates needs is allocated, and freed again. */
+  planMemory(options: PlanOptions): MemoryReport
   /** new Source(options), on a native thread. */
   openSource(options: SourceOptions): Promise<Source>
   /** Throws at the first thing that differs from the index; `quick` reads the index only. */

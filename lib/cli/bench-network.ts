@@ -53,7 +53,7 @@ export async function benchNetwork(args: Args, repeats: Repeats, output: Output)
 }
 
 /** The plan of `shape`, its batch one shard, not yet filled with weights; timeSteps: as in PlanOptions. Who gets it disposes it. */
-export function networkPlan(model: Model, { mode, batch, size, threads, device, precision }: StepShape, timeSteps: boolean): Plan {
+export function networkPlan(model: Model, { mode, batch, size, threads, device, precision }: StepShape, timeSteps: boolean): Promise<Plan> {
   if (mode === 'infer') return inferencePlan(model, size, batch, { device, threads, timeSteps }, precision)
   const options = resolveOptions([checkOptions({ batchSize: batch, shardSize: batch, threads, device, precision })])
   return trainPlan(model, options, size, { timeSteps })
@@ -61,7 +61,7 @@ export function networkPlan(model: Model, { mode, batch, size, threads, device, 
 
 /** Throws ERR_SKNET_OOM where the plan does not fit; a step throws ERR_SKNET_DIVERGED for a loss that is no number. */
 export async function networkSteps(model: Model, shape: StepShape, timeSteps: boolean): Promise<NetworkSteps> {
-  const plan = networkPlan(model, shape, timeSteps)
+  const plan = await networkPlan(model, shape, timeSteps)
   try {
     checkMemory([plan], shape.batch)
     await writeTensors(plan, 'value', model.weights())

@@ -39,7 +39,8 @@ export const explainCommand: Command = {
     const model = createModel(args.positionals[0]!, onlyModelOptions(args.list('set')))
     const shape = stepShape(args, model.spec.input.size)
     const runs = wholeNumber(args, 'measure', 0, { min: 1, max: 1_000_000 })
-    const { plan, step } = runs === 0 ? { plan: networkPlan(model, shape, false), step: null } : await networkSteps(model, shape, true)
+    const { plan, step } =
+      runs === 0 ? { plan: await networkPlan(model, shape, false), step: null } : await networkSteps(model, shape, true)
     try {
       const memory = callNative(() => plan.memory())
       const measured = step === null ? null : measuredPlan(await timePlan(plan, step, { warmup: WARMUP, runs }))

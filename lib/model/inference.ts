@@ -62,7 +62,7 @@ export class Inference {
       this.#drop()
       const { layers } = this.#spec
       const input = { height, width, channels }
-      const plan = callNative((binding) => new binding.Plan({ layers, input, mode: 'infer', shardSize, shards: 1, threads, device }))
+      const plan = await awaitNative((binding) => binding.openPlan({ layers, input, mode: 'infer', shardSize, shards: 1, threads, device }))
       this.#cached = { key, plan }
     }
     const { plan } = this.#cached

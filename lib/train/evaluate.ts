@@ -54,7 +54,7 @@ export async function evaluate(model: Model, dataset: Dataset, options: Evaluate
   const batchSize = Math.min(checked.batchSize, dataset.size)
   const signal = options.signal ?? new AbortController().signal
   const bytes = imageBytes(transform, checked.device)
-  const plan = inferencePlan(model, transform.height, batchSize, { device: checked.device, threads, imageBytes: bytes })
+  const plan = await inferencePlan(model, transform.height, batchSize, { device: checked.device, threads, imageBytes: bytes })
   try {
     checkMemory([plan], batchSize)
     await writeTensors(plan, 'value', model.weights())

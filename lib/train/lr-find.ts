@@ -66,7 +66,7 @@ export async function findLearningRate(model: Model, train: Dataset, options: Lr
 
 async function runRates(model: Model, train: Dataset, options: TrainOptions, rates: Float64Array, signal: AbortSignal): Promise<LrPoint[]> {
   const size = trainingSize(options, train)
-  const plan = trainPlan(model, options, size, { imageBytes: trainingImageBytes(train, options, size) })
+  const plan = await trainPlan(model, options, size, { imageBytes: trainingImageBytes(train, options, size) })
   const points: LrPoint[] = []
   let batches: Loader | null = null
   try {

@@ -98,15 +98,16 @@ async function openUnlocked(
 
   const plans: Plan[] = []
   try {
-    const planOf = (side: number): Plan => trainPlan(model, options, side, { imageBytes: trainingImageBytes(train, options, side) })
-    const plan = planOf(size)
+    const planOf = (side: number): Promise<Plan> =>
+      trainPlan(model, options, side, { imageBytes: trainingImageBytes(train, options, side) })
+    const plan = await planOf(size)
     plans.push(plan)
     const validation =
       setup === null
         ? null
         : {
             ...setup,
-            plan: inferencePlan(
+            plan: await inferencePlan(
               model,
               setup.transform.height,
               setup.batchSize,

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { resolveDevice } from '../device.js'
 import { SknetError } from '../errors.js'
 import type { Model } from '../model/model.js'
-import { callNative, native, type Plan, type PlanOptions, type Precision, type Section } from '../native.js'
+import { awaitNative, callNative, native, type MemoryReport, type Plan, type PlanOptions, type Precision, type Section } from '../native.js'
 import { planOptimizer } from '../optim/sgd.js'
 import type { TrainOptions } from './option-types.js'
 
@@ -13,9 +13,31 @@ export type Tensors = Map<string, Float32Array>
 const SLICE = 1 << 20
 
 /** The plan of a training step for input of `size` x `size`. Its weights are still to be written. */
-export function trainPlan(model: Model, options: TrainOptions, size: number, { timeSteps = false, imageBytes = 0 }: Reading = {}): Plan {
+export async function trainPlan(model: Model, options: TrainOptions, size: number, reading: Reading = {}): Promise<Plan> {
   const tensors = model.tensors()
-  const plan = buildPlan({
+  const plan = await openPlan(trainPlanOptions(model, options, size, reading))
+  // Weight decay goes to the plan by place, not by name.
+  if (plan.tensors().some(({ name }, i) => name !== tensors[i]?.name)) {
+    plan.dispose()
+    throw new SknetError('ERR_SKNET_INTERNAL', 'The plan orders its tensors otherwise than the model does', {
+      expected: 'the order of the layers',
+    })
+  }
+  return plan
+}
+
+/** What such a plan would take, in bytes. */
+export function trainMemory(model: Model, options: TrainOptions, size: number): MemoryReport {
+  return callNative((binding) => binding.planMemory(trainPlanOptions(model, options, size)))
+}
+
+function trainPlanOptions(
+  model: Model,
+  options: TrainOptions,
+  size: number,
+  { timeSteps = false, imageBytes = 0 }: Reading = {},
+): PlanOptions {
+  return {
     layers: model.spec.layers,
     input: { height: size, width: size, channels: model.spec.input.channels },
     mode: 'train',
@@ -27,16 +49,8 @@ export function trainPlan(model: Model, options: TrainOptions, size: number, { t
     imageBytes,
     timeSteps,
     labelSmoothing: options.loss.labelSmoothing,
-    optimizer: planOptimizer(options.optimizer, options.ema.decay, tensors),
-  })
-  // Weight decay goes to the plan by place, not by name.
-  if (plan.tensors().some(({ name }, i) => name !== tensors[i]?.name)) {
-    plan.dispose()
-    throw new SknetError('ERR_SKNET_INTERNAL', 'The plan orders its tensors otherwise than the model does', {
-      expected: 'the order of the layers',
-    })
+    optimizer: planOptimizer(options.optimizer, options.ema.decay, model.tensors()),
   }
-  return plan
 }
 
 /** As in PlanOptions. */
@@ -53,8 +67,8 @@ export interface Where extends Reading {
 }
 
 /** A plan that evaluates up to `batchSize` images at a time. */
-export function inferencePlan(model: Model, size: number, batchSize: number, where: Where, precision: Precision = 'fp32'): Plan {
-  return buildPlan({
+export function inferencePlan(model: Model, size: number, batchSize: number, where: Where, precision: Precision = 'fp32'): Promise<Plan> {
+  return openPlan({
     layers: model.spec.layers,
     input: { height: size, width: size, channels: model.spec.input.channels },
     mode: 'infer',
@@ -120,8 +134,8 @@ export function kernelChoices(plan: Plan): Record<string, string[]> {
   return choices
 }
 
-function buildPlan(options: PlanOptions): Plan {
-  return callNative(() => new (native().Plan)(options))
+function openPlan(options: PlanOptions): Promise<Plan> {
+  return awaitNative((binding) => binding.openPlan(options))
 }
 
 async function breathe(copied: number): Promise<number> {

@@ -33,7 +33,7 @@ export interface SessionParts {
   versions: Record<string, string>
   plan: Plan
   /** One for images of `size`, without weights. */
-  planOf: (size: number) => Plan
+  planOf: (size: number) => Promise<Plan>
   /** Side of the training input that `plan` is for. */
   size: number
   /** That of an epoch; the plan follows it. */
@@ -203,7 +203,7 @@ export class TrainSession implements LoopHooks, Session {
   async #fitPlan(size: number): Promise<void> {
     if (size === this.#size) return
     const { options, planOf } = this.#parts
-    const next = planOf(size)
+    const next = await planOf(size)
     try {
       const sections = ['value', 'momentum', ...(options.ema.decay > 0 ? (['ema'] as const) : [])] as const
       for (const section of sections) await writeTensors(next, section, await readTensors(this.#plan, section))

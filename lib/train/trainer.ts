@@ -4,13 +4,13 @@ import { asDataset, type Dataset } from '../data/dataset.js'
 import { resolveDevice } from '../device.js'
 import { SknetError } from '../errors.js'
 import { asModel, type Model } from '../model/model.js'
-import { awaitNative, callNative, type MemoryReport, type Plan } from '../native.js'
+import { awaitNative, type MemoryReport, type Plan } from '../native.js'
 import type { TrainEvent } from './events.js'
 import type { Session } from './finished.js'
 import { openSession, type FitData, type TrainerSettings } from './open.js'
 import { checkOptions, resolveOptions } from './options.js'
 import type { PartialTrainOptions, TrainOptions } from './option-types.js'
-import { checkMemory, readTensors, trainPlan, writeTensors } from './plans.js'
+import { checkMemory, readTensors, trainMemory, trainPlan, writeTensors } from './plans.js'
 import { checkRecipe, defaultRecipe, type Recipe, type RecipeName } from './recipes.js'
 import { checkBatch, type StepBatch } from './step-batch.js'
 
@@ -124,12 +124,7 @@ export class Trainer {
    */
   memoryReport({ size = this.#stepSize() }: { size?: number } = {}): MemoryReport {
     this.#checkOpen()
-    const plan = trainPlan(this.model, this.options, integer('size', size))
-    try {
-      return callNative(() => plan.memory())
-    } finally {
-      plan.dispose()
-    }
+    return trainMemory(this.model, this.options, integer('size', size))
   }
 
   /** Frees native memory. A fit under way stops as by an abort; asyncDispose waits for that. Safe to call again. */
@@ -149,7 +144,7 @@ export class Trainer {
   }
 
   async #openStepPlan(size: number): Promise<Plan> {
-    const plan = trainPlan(this.model, this.options, size)
+    const plan = await trainPlan(this.model, this.options, size)
     try {
       checkMemory([plan], this.options.batchSize)
       await writeTensors(plan, 'value', this.model.weights())

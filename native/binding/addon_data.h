@@ -21,8 +21,8 @@ class AddonData {
   // Of loaders, whose batches JavaScript lets go of some time later.
   const std::shared_ptr<data::FloatBufferPool> batch_buffers = std::make_shared<data::FloatBufferPool>();
 
-  // The class of binding.d.ts, for functions that return one.
-  Napi::FunctionReference source_class;
+  // Classes of binding.d.ts, for functions that return one.
+  Napi::FunctionReference plan_class, source_class;
 
  private:
   explicit AddonData(Napi::Env env) : runner_(std::make_unique<AsyncRunner>(env)) {}

@@ -7,6 +7,7 @@
 #include "binding/error.h"
 #include "binding/image.h"
 #include "binding/loader.h"
+#include "binding/open_plan.h"
 #include "binding/pack.h"
 #include "binding/plan.h"
 #include "binding/random.h"
@@ -25,6 +26,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("plugin", Napi::Function::New(env, plugin_report, "plugin"));
     exports.Set("randomNormal", Napi::Function::New(env, random_normal, "randomNormal"));
     exports.Set("decodeImage", Napi::Function::New(env, decode_image, "decodeImage"));
+    exports.Set("openPlan", Napi::Function::New(env, open_plan, "openPlan"));
+    exports.Set("planMemory", Napi::Function::New(env, plan_memory, "planMemory"));
     exports.Set("openSource", Napi::Function::New(env, open_source, "openSource"));
     exports.Set("verifyShard", Napi::Function::New(env, verify_shard, "verifyShard"));
     exports.Set("Packer", PackerObject::define(env));

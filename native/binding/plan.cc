@@ -5,15 +5,13 @@
 #include <utility>
 #include <vector>
 
+#include "binding/addon_data.h"
 #include "binding/convert.h"
 #include "binding/error.h"
 #include "binding/loader.h"
-#include "binding/plan_options.h"
+#include "binding/open_plan.h"
 #include "core/error.h"
-#include "plan/cpu_plan.h"
 #include "plan/run.h"
-#include "plugin/library.h"
-#include "plugin/plugin_plan.h"
 
 namespace sknet::binding {
 
@@ -95,12 +93,6 @@ Napi::Value totals_to_js(Napi::Env env, plan::EvalTotals& totals) {
   return out;
 }
 
-std::shared_ptr<plan::Plan> make_plan(const Options& options, const std::string& device) {
-  if (device == "cpu") return std::make_shared<plan::CpuPlan>(plan_spec(options));
-  const plugin::DeviceName name = plugin::parse_device(device);
-  return std::make_shared<plugin::PluginPlan>(plugin::load_plugin(name.kind), plan_spec(options), name.index);
-}
-
 void check_labels(std::span<const int32_t> labels, int64_t count, int64_t classes, int32_t least, const char* name) {
   expect_size(labels.size(), count, name);
   for (const int32_t label : labels) {
@@ -112,23 +104,25 @@ void check_labels(std::span<const int32_t> labels, int64_t count, int64_t classe
 }  // namespace
 
 Napi::Function PlanObject::define(Napi::Env env) {
-  return DefineClass(
-      env, "Plan",
-      {InstanceMethod<&PlanObject::device>("device"), InstanceMethod<&PlanObject::tensors>("tensors"),
-       InstanceMethod<&PlanObject::steps>("steps"), InstanceMethod<&PlanObject::memory>("memory"),
-       InstanceMethod<&PlanObject::read>("read"), InstanceMethod<&PlanObject::write>("write"),
-       InstanceMethod<&PlanObject::copy_from>("copyFrom"), InstanceMethod<&PlanObject::train_steps>("trainSteps"),
-       InstanceMethod<&PlanObject::train_batch>("trainBatch"), InstanceMethod<&PlanObject::evaluate>("evaluate"),
-       InstanceMethod<&PlanObject::infer>("infer"), InstanceMethod<&PlanObject::block_forward>("blockForward"),
-       InstanceMethod<&PlanObject::block_backward>("blockBackward"), InstanceMethod<&PlanObject::output_shape>("outputShape"),
-       InstanceMethod<&PlanObject::cancel>("cancel"), InstanceMethod<&PlanObject::dispose>("dispose")});
+  const Napi::Function plan_class =
+      DefineClass(env, "Plan",
+                  {InstanceMethod<&PlanObject::device>("device"), InstanceMethod<&PlanObject::tensors>("tensors"),
+                   InstanceMethod<&PlanObject::steps>("steps"), InstanceMethod<&PlanObject::memory>("memory"),
+                   InstanceMethod<&PlanObject::read>("read"), InstanceMethod<&PlanObject::write>("write"),
+                   InstanceMethod<&PlanObject::copy_from>("copyFrom"), InstanceMethod<&PlanObject::train_steps>("trainSteps"),
+                   InstanceMethod<&PlanObject::train_batch>("trainBatch"), InstanceMethod<&PlanObject::evaluate>("evaluate"),
+                   InstanceMethod<&PlanObject::infer>("infer"), InstanceMethod<&PlanObject::block_forward>("blockForward"),
+                   InstanceMethod<&PlanObject::block_backward>("blockBackward"), InstanceMethod<&PlanObject::output_shape>("outputShape"),
+                   InstanceMethod<&PlanObject::cancel>("cancel"), InstanceMethod<&PlanObject::dispose>("dispose")});
+  AddonData::from(env).plan_class = Napi::Persistent(plan_class);
+  return plan_class;
 }
 
 PlanObject::PlanObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PlanObject>(info) {
   guard(info.Env(), [&] {
-    const Options options(info[0]);
-    if (options.has("device")) device_ = options.string("device");
-    plan_ = make_plan(options, device_);
+    OpenedPlan opened = info[0].IsExternal() ? *info[0].As<Napi::External<OpenedPlan>>().Data() : plan_maker(Options(info[0]))();
+    device_ = std::move(opened.device);
+    plan_ = std::move(opened.plan);
     // V8 learns of the memory behind the small wrapper, so that it collects forgotten plans in time.
     reported_bytes_ = plan_->memory().total;
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), reported_bytes_);
@@ -194,18 +188,7 @@ Napi::Value PlanObject::steps(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value PlanObject::memory(const Napi::CallbackInfo& info) {
-  return guard(info.Env(), [&]() -> Napi::Value {
-    const plan::MemoryReport report = idle("memory").memory();
-    Napi::Object out = Napi::Object::New(info.Env());
-    out.Set("parameters", static_cast<double>(report.parameters));
-    out.Set("gradients", static_cast<double>(report.gradients));
-    out.Set("optimizer", static_cast<double>(report.optimizer));
-    out.Set("ema", static_cast<double>(report.ema));
-    out.Set("activations", static_cast<double>(report.activations));
-    out.Set("workspace", static_cast<double>(report.workspace));
-    out.Set("total", static_cast<double>(report.total));
-    return out;
-  });
+  return guard(info.Env(), [&]() -> Napi::Value { return memory_to_js(info.Env(), idle("memory").memory()); });
 }
 
 Napi::Value PlanObject::read(const Napi::CallbackInfo& info) {

@@ -15,6 +15,7 @@ namespace sknet::binding {
 class PlanObject : public Napi::ObjectWrap<PlanObject> {
  public:
   static Napi::Function define(Napi::Env env);
+  // sync: a device's candidates are timed here. open_plan() is the same on a native thread.
   explicit PlanObject(const Napi::CallbackInfo& info);
 
  private:
@@ -47,7 +48,7 @@ class PlanObject : public Napi::ObjectWrap<PlanObject> {
   std::shared_ptr<plan::Plan> plan_;
   std::shared_ptr<std::atomic<bool>> cancel_ = std::make_shared<std::atomic<bool>>(false);
   std::shared_ptr<InFlight> in_flight_ = std::make_shared<InFlight>();
-  std::string device_ = "cpu";
+  std::string device_;
   int64_t reported_bytes_ = 0;
 };
 

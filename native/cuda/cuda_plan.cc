@@ -26,6 +26,15 @@ plan::Program make_program(const plan::PlanSpec& spec) {
   return plan::Program(spec, table, 1, chooser);
 }
 
+// Batches on the device and the like count as activations.
+plan::MemoryReport report_of(const plan::Program& program, const Footprint& footprint) {
+  plan::MemoryReport report = program.report;
+  const int64_t beside = footprint.total - report.total;
+  report.activations += beside;
+  report.total += beside;
+  return report;
+}
+
 constexpr int64_t kLeastBucket = int64_t{64} << 10;  // bytes that ranks sum in one go
 
 // For ShardTree.
@@ -128,13 +137,7 @@ std::vector<plan::StepInfo> CudaPlan::steps() const {
   return infos;
 }
 
-plan::MemoryReport CudaPlan::memory() const {
-  plan::MemoryReport report = program_.report;
-  const int64_t beside = footprint_.total - report.total;
-  report.activations += beside;
-  report.total += beside;
-  return report;
-}
+plan::MemoryReport CudaPlan::memory() const { return report_of(program_, footprint_); }
 
 void CudaPlan::enter() const { check_cuda(cudaSetDevice(device_), "choosing the device"); }
 
@@ -411,6 +414,12 @@ void CudaPlan::block_backward(const float* dy, float* dx) {
   check_cuda(cudaGetLastError(), "starting a kernel");
   read_rows(program_.input_gradient, graph().input, spec().shard_size, dx);
   if (timer_) timer_->collect();
+}
+
+plan::MemoryReport cuda_plan_memory(const plan::PlanSpec& spec, int device) {
+  (void)use_device(device);
+  const plan::Program program = make_program(spec);
+  return report_of(program, Footprint(program));
 }
 
 }  // namespace sknet::cuda

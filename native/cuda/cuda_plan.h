@@ -125,4 +125,7 @@ class CudaPlan : public plan::Plan {
   bool packed_is_old_ = true;  // the weights may have changed since pack_all; in training each step packs
 };
 
+// What such a plan would take.
+plan::MemoryReport cuda_plan_memory(const plan::PlanSpec& spec, int device);
+
 }  // namespace sknet::cuda

@@ -18,7 +18,10 @@ std::unique_ptr<plan::Plan> make_plan(const plan::PlanSpec& spec, int device) { 
 extern "C" __attribute__((visibility("default"))) const sknet::plugin::Api* sknet_plugin_entry(uint32_t version) {
   using namespace sknet;
   if (version != plugin::kApiVersion) return nullptr;
-  static const plugin::Api api =
-      plugin::serve(SKNET_VERSION, cuda::make_plan, cuda::make_rank_id, cuda::list_devices, cuda::list_libraries);
+  static const plugin::Api api = plugin::serve(SKNET_VERSION, {.make_plan = cuda::make_plan,
+                                                               .plan_memory = cuda::cuda_plan_memory,
+                                                               .make_rank_id = cuda::make_rank_id,
+                                                               .devices = cuda::list_devices,
+                                                               .libraries = cuda::list_libraries});
   return &api;
 }

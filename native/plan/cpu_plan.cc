@@ -194,4 +194,6 @@ void CpuPlan::block_backward(const float* dy, float* dx) {
   read_blocked(program_.input_gradient, graph().input, spec().shard_size, dx);
 }
 
+MemoryReport cpu_plan_memory(const PlanSpec& spec) { return Program(spec, cpu_op_table(spec.isa, spec.precision), spec.threads).report; }
+
 }  // namespace sknet::plan

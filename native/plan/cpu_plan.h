@@ -58,4 +58,7 @@ class CpuPlan : public Plan {
   bool packed_is_old_ = true;  // the weights may have changed since pack_all
 };
 
+// What such a plan would take.
+MemoryReport cpu_plan_memory(const PlanSpec& spec);
+
 }  // namespace sknet::plan

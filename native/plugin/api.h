@@ -105,6 +105,8 @@ struct Api {
   void (*libraries)(void (*visit)(void* context, const LibraryData* library), void* context);
   // A new id for ranks that will train together: to be made once and given to all of their plans. id: [kRankIdBytes].
   int (*make_rank_id)(char* id, Failure* failure);
+  // What a plan would take.
+  int (*plan_memory)(const SpecData* spec, int32_t device, MemoryData* to, Failure* failure);
   int (*build_plan)(const SpecData* spec, int32_t device, PlanHandle** plan, Failure* failure);
   void (*free_plan)(PlanHandle* plan);
   void (*memory)(PlanHandle* plan, MemoryData* to);

@@ -6,6 +6,14 @@
 
 namespace sknet::plugin {
 
+namespace {
+
+plan::MemoryReport report_of(const MemoryData& m) {
+  return {m.parameters, m.gradients, m.optimizer, m.ema, m.activations, m.workspace, m.total};
+}
+
+}  // namespace
+
 template <class Function, class... Args>
 void PluginPlan::call(Function function, Args... args) {
   Failure failure;
@@ -40,7 +48,7 @@ std::vector<plan::StepInfo> PluginPlan::steps() const {
 plan::MemoryReport PluginPlan::memory() const {
   MemoryData m{};
   api_.memory(plan_.get(), &m);
-  return {m.parameters, m.gradients, m.optimizer, m.ema, m.activations, m.workspace, m.total};
+  return report_of(m);
 }
 
 bool PluginPlan::read(plan::Section section, const plan::Tensor& tensor, float* data) {
@@ -86,5 +94,13 @@ void PluginPlan::infer(const float* images, int count, float* out) { call(api_.i
 void PluginPlan::block_forward(const float* x, float* y) { call(api_.block_forward, x, y); }
 
 void PluginPlan::block_backward(const float* dy, float* dx) { call(api_.block_backward, dy, dx); }
+
+plan::MemoryReport plan_memory(const Api& api, const plan::PlanSpec& spec, int device) {
+  const SpecOnWire wire(spec);
+  MemoryData m{};
+  Failure failure;
+  if (api.plan_memory(&wire.data(), device, &m, &failure) != 0) throw_failure(failure);
+  return report_of(m);
+}
 
 }  // namespace sknet::plugin

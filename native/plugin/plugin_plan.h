@@ -43,4 +43,7 @@ class PluginPlan : public plan::Plan {
   std::unique_ptr<PlanHandle, Free> plan_;
 };
 
+// What such a plan would take.
+plan::MemoryReport plan_memory(const Api& api, const plan::PlanSpec& spec, int device);
+
 }  // namespace sknet::plugin

@@ -9,8 +9,7 @@ namespace sknet::plugin {
 
 namespace {
 
-MakePlan make_plan = nullptr;
-MakeRankId make_id = nullptr;
+Backend served{};
 
 plan::Plan& plan_of(PlanHandle* handle) { return *reinterpret_cast<plan::Plan*>(handle); }
 
@@ -26,18 +25,23 @@ int guarded(Failure* failure, const F& f) {
 }
 
 int make_rank_id(char* id, Failure* failure) {
-  return guarded(failure, [&] { make_id().copy(id, kRankIdBytes); });
+  return guarded(failure, [&] { served.make_rank_id().copy(id, kRankIdBytes); });
 }
 
 int build_plan(const SpecData* spec, int32_t device, PlanHandle** plan, Failure* failure) {
-  return guarded(failure, [&] { *plan = reinterpret_cast<PlanHandle*>(make_plan(spec_from(*spec), device).release()); });
+  return guarded(failure, [&] { *plan = reinterpret_cast<PlanHandle*>(served.make_plan(spec_from(*spec), device).release()); });
 }
 
 void free_plan(PlanHandle* plan) { delete &plan_of(plan); }
 
-void memory(PlanHandle* plan, MemoryData* to) {
-  const plan::MemoryReport m = plan_of(plan).memory();
-  *to = {m.parameters, m.gradients, m.optimizer, m.ema, m.activations, m.workspace, m.total};
+MemoryData memory_data(const plan::MemoryReport& m) {
+  return {m.parameters, m.gradients, m.optimizer, m.ema, m.activations, m.workspace, m.total};
+}
+
+void memory(PlanHandle* plan, MemoryData* to) { *to = memory_data(plan_of(plan).memory()); }
+
+int plan_memory(const SpecData* spec, int32_t device, MemoryData* to, Failure* failure) {
+  return guarded(failure, [&] { *to = memory_data(served.plan_memory(spec_from(*spec), device)); });
 }
 
 void steps(PlanHandle* plan, void (*visit)(void* context, const StepData* step), void* context) {
@@ -124,14 +128,14 @@ int block_backward(PlanHandle* plan, const float* dy, float* dx, Failure* failur
 
 }  // namespace
 
-Api serve(const char* build, MakePlan make, MakeRankId rank_id, void (*devices)(DevicesData* to), Libraries libraries) {
-  make_plan = make;
-  make_id = rank_id;
+Api serve(const char* build, const Backend& backend) {
+  served = backend;
   return {.version = kApiVersion,
           .build = build,
-          .devices = devices,
-          .libraries = libraries,
+          .devices = backend.devices,
+          .libraries = backend.libraries,
           .make_rank_id = make_rank_id,
+          .plan_memory = plan_memory,
           .build_plan = build_plan,
           .free_plan = free_plan,
           .memory = memory,

@@ -1,4 +1,4 @@
-// A plugin's side of the border: an Api whose plans are those that `make` builds.
+// A plugin's side of the border: its Api, of functions that a backend has.
 #pragma once
 
 #include <memory>
@@ -10,14 +10,16 @@
 
 namespace sknet::plugin {
 
-using MakePlan = std::unique_ptr<plan::Plan> (*)(const plan::PlanSpec& spec, int device);
+// What a plugin has to offer.
+struct Backend {
+  std::unique_ptr<plan::Plan> (*make_plan)(const plan::PlanSpec& spec, int device);
+  plan::MemoryReport (*plan_memory)(const plan::PlanSpec& spec, int device);
+  std::string (*make_rank_id)();  // of kRankIdBytes
+  void (*devices)(DevicesData* to);
+  void (*libraries)(void (*visit)(void* context, const LibraryData* library), void* context);
+};
 
-// Of kRankIdBytes.
-using MakeRankId = std::string (*)();
-
-using Libraries = void (*)(void (*visit)(void* context, const LibraryData* library), void* context);
-
-// Everything but `devices` and `libraries` is filled in. To be called once: the plans of a plugin are all of one kind.
-Api serve(const char* build, MakePlan make, MakeRankId rank_id, void (*devices)(DevicesData* to), Libraries libraries);
+// To be called once: the plans of a plugin are all of one kind.
+Api serve(const char* build, const Backend& backend);
 
 }  // namespace sknet::plugin

@@ -32,7 +32,9 @@ const optimizer = { momentum: 0, nesterov: false, gradClip: 0, emaDecay: 0, weig
 for (const [shardSize, shards] of [[64, 1], [64, 2], [4, 1]]) {
   try {
     const input = { height: 16, width: 16, channels: 3 }
-    const plan = new (native().Plan)({ layers, input, mode: 'train', shardSize, shards, threads: 1, optimizer, device: 'cuda-emulated' })
+    const options = { layers, input, mode: 'train', shardSize, shards, threads: 1, optimizer, device: 'cuda-emulated' }
+    if (shards === 1) console.log(JSON.stringify({ bytes: native().planMemory(options).total }))
+    const plan = await native().openPlan(options)
     const chunk = await plan.trainBatch(new Float32Array(shardSize * 768), new Int32Array(shardSize), 0.1)
     console.log(JSON.stringify({ steps: chunk.steps }))
   } catch ({ code, option, got, expected, message }) {
@@ -132,10 +134,14 @@ describe('devices', function () {
       encoding: 'utf8',
     })
     expect(stderr).to.equal('')
-    const [whole, sharded, fits] = stdout
+    const [needed, whole, sharded, enough, fits] = stdout
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, string>)
+    // What a plan takes is told without taking it.
+    expect(Number(needed!.bytes)).to.be.greaterThan(2 ** 20)
+    expect(whole!.message).to.include(`needs ${Math.ceil(Number(needed!.bytes) / 2 ** 20)} MiB`)
+    expect(Number(enough!.bytes)).to.be.at.most(2 ** 20)
     expect(whole).to.include({ code: 'ERR_SKNET_OOM', option: 'batchSize', got: '64' })
     expect(whole!.expected).to.match(/^a batchSize of at most \d+$/)
     expect(Number(whole!.expected!.split(' ').at(-1))).to.be.within(4, 63)

@@ -45,7 +45,7 @@ describe('mixed batches on cuda-emulated', function () {
       const options = { recipe: 'cifar', epochs: 1, batchSize: 4, shardSize: 2, device: emulated, data: { size: 8, ...data } } as const
       const trainer = new Trainer(model, options)
       const [initial, losses, rates]: [Map<string, Float32Array>, number[], number[]] = [new Map(model.weights()), [], []]
-      const plan = trainPlan(model, trainer.options, 8)
+      const plan = await trainPlan(model, trainer.options, 8)
       await writeTensors(plan, 'value', initial)
       for await (const event of trainer.fit({ train })) {
         if (event.type !== 'step') continue

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import type { MemoryReport, PlanOptions } from '../../binding.js'
 import { native } from '../../lib/native.js'
 import { networkShape } from '../reference/layer-tensors.js'
+import { emulated, hasEmulatedDevice } from '../support/devices.js'
 import { mixedNetwork } from '../support/tiny-networks.js'
 
 const layers = mixedNetwork(5)
@@ -9,9 +10,9 @@ const { tensors } = networkShape(layers, [4, 9, 7, 3])
 const parameters = tensors.filter((t) => t.kind === 'param')
 const bytes = 4 * parameters.reduce((sum, t) => sum + t.shape.reduce((a, b) => a * b, 1), 0)
 
-function report(options: Partial<PlanOptions>, emaDecay = 0): MemoryReport {
+function planOptions(options: Partial<PlanOptions>, emaDecay = 0): PlanOptions {
   const optimizer = { momentum: 0.9, nesterov: false, gradClip: 0, emaDecay, weightDecay: new Float64Array(parameters.length) }
-  const plan = new (native().Plan)({
+  return {
     layers,
     input: { height: 9, width: 7, channels: 3 },
     mode: 'train',
@@ -20,7 +21,11 @@ function report(options: Partial<PlanOptions>, emaDecay = 0): MemoryReport {
     threads: 1,
     ...(options.mode === undefined ? { optimizer } : {}),
     ...options,
-  })
+  }
+}
+
+function report(options: Partial<PlanOptions>, emaDecay = 0): MemoryReport {
+  const plan = new (native().Plan)(planOptions(options, emaDecay))
   const memory = plan.memory()
   plan.dispose()
   return memory
@@ -40,6 +45,17 @@ describe('memory report', () => {
       for (const part of Object.values(parts)) expect(part).to.be.at.least(0)
     }
   })
+
+  for (const device of ['cpu', ...(hasEmulatedDevice() ? [emulated] : [])]) {
+    it(`is known before the plan is made, ${device}`, async () => {
+      for (const options of [planOptions({ device }, 0.9), planOptions({ device, mode: 'infer' }), planOptions({ device, shards: 3 })]) {
+        const plan = await native().openPlan(options)
+        expect(native().planMemory(options)).to.deep.equal(plan.memory())
+        expect(plan.device()).to.equal(device)
+        plan.dispose()
+      }
+    })
+  }
 
   it('covers parameters, gradients, momentum and average in training', () => {
     const memory = report({}, 0.9)
