@@ -274,6 +274,12 @@ void CudaPlan::record_evaluate(size_t place) {
   run_phase(plan::Phase::kLoss);
 }
 
+void CudaPlan::check_room() const {
+  check(static_cast<int>(under_way_.size()) < depth(), "ERR_SKNET_NATIVE", "as many steps are under way as can be");
+}
+
+void CudaPlan::finish_start(Slot& slot) { check_cuda(cudaEventRecord(slot.done.get(), compute_.get()), "starting a step"); }
+
 void CudaPlan::set_rate(const Slot& slot) {
   check_cuda(cudaMemcpyAsync(&control_->lr, &slot.letter->lr, sizeof(float), cudaMemcpyHostToDevice, compute_.get()),
              "writing the learning rate");
@@ -292,22 +298,21 @@ void CudaPlan::record_launch(size_t first_slot) {
 
 void CudaPlan::start(const Images& images, const plan::Targets& targets, float lr) {
   check(spec().mode == plan::Mode::kTrain, "ERR_SKNET_NATIVE", "this plan does not train");
-  check(static_cast<int>(under_way_.size()) < depth(), "ERR_SKNET_NATIVE", "too many steps are under way");
+  check_room();
   enter();
   if (rank_sums_) rank_sums_->check();
-  const bool several = footprint_.per_launch > 1;
-  const size_t slot = next_slot_, place = several ? slot : next_place_;
-  inputs_->send(slot, place, images, targets, batch(), compute_.get());
+  const size_t slot = next_slot_, each = static_cast<size_t>(footprint_.per_launch);
+  inputs_->send(slot, each > 1 ? slot : next_place_, images, targets, batch(), compute_.get());
   if (under_way_.empty() && std::exchange(stopped_, false)) arm();
   slots_[slot].letter->lr = lr;
+  if (each == 1) launch_alone(slot);
   under_way_.push_back(slot);
-  ++waiting_;
-  next_slot_ = (next_slot_ + 1) % slots_.size();
-  if (several) {
-    if (waiting_ == static_cast<size_t>(footprint_.per_launch)) launch_waiting();
-    return;
-  }
-  next_place_ = (next_place_ + 1) % inputs_->places();
+  next_slot_ = (slot + 1) % slots_.size();
+  if (each > 1 && ++waiting_ == each) launch_waiting();
+}
+
+void CudaPlan::launch_alone(size_t slot) {
+  const size_t place = std::exchange(next_place_, (next_place_ + 1) % inputs_->places());
   set_rate(slots_[slot]);
   if (spec().shards == 1) {
     load(place, 0);
@@ -316,8 +321,7 @@ void CudaPlan::start(const Images& images, const plan::Targets& targets, float l
   launch(place, step_graphs_[place], &CudaPlan::record_step);
   if (spec().shards > 1) inputs_->release(place, compute_.get());
   send_letter(slots_[slot]);
-  check_cuda(cudaEventRecord(slots_[slot].done.get(), compute_.get()), "starting a step");
-  waiting_ = 0;
+  finish_start(slots_[slot]);
 }
 
 void CudaPlan::launch_waiting() {
@@ -328,18 +332,18 @@ void CudaPlan::launch_waiting() {
   for (size_t slot = first; slot < first + waiting_; ++slot) {
     if (waiting_ < each) launch(slot, step_graphs_[slot], &CudaPlan::record_slot);
     inputs_->release(slot, compute_.get());
-    check_cuda(cudaEventRecord(slots_[slot].done.get(), compute_.get()), "starting a step");
+    finish_start(slots_[slot]);
     slots_[slot].together = waiting_ < each ? 1 : slot == first ? footprint_.per_launch : 0;
   }
   waiting_ = 0;
   next_slot_ = (first + each) % slots_.size();
 }
 
-plan::StepOutcome CudaPlan::collect() {
+CudaPlan::Slot& CudaPlan::wait_for_oldest() {
   check(!under_way_.empty(), "ERR_SKNET_NATIVE", "no step is under way");
   enter();
   if (waiting_ == under_way_.size()) launch_waiting();
-  const Slot& slot = slots_[under_way_.front()];
+  Slot& slot = slots_[under_way_.front()];
   under_way_.pop_front();
   if (rank_sums_) {
     rank_sums_->wait(slot.done.get());
@@ -347,6 +351,11 @@ plan::StepOutcome CudaPlan::collect() {
     check_cuda(cudaEventSynchronize(slot.done.get()), "running a step");
   }
   if (timer_) timer_->collect();
+  return slot;
+}
+
+plan::StepOutcome CudaPlan::collect() {
+  const Slot& slot = wait_for_oldest();
   const Letter& letter = *slot.letter;
   if (letter.control.live == 0) stopped_ = true;
   return {.totals = {letter.totals[0] / static_cast<double>(global_batch()), static_cast<int64_t>(letter.totals[1]),
@@ -356,28 +365,33 @@ plan::StepOutcome CudaPlan::collect() {
           .together = slot.together};
 }
 
-void CudaPlan::load_one(const Images& images, const int32_t* labels, int count) {
+void CudaPlan::load_one(size_t slot, const Images& images, const int32_t* labels, int count) {
   enter();
   if (std::exchange(packed_is_old_, false)) pack_all();
-  inputs_->send(0, 0, images, {labels}, count, compute_.get());
+  inputs_->send(slot, 0, images, {labels}, count, compute_.get());
   load(0, 0);
+  inputs_->release(0, compute_.get());
 }
 
-plan::Totals CudaPlan::judge(const Images& images, const int32_t* labels, int count) {
+void CudaPlan::judge(const Images& images, const int32_t* labels, int count) {
   check(spec().mode == plan::Mode::kInfer, "ERR_SKNET_NATIVE", "this plan does not evaluate");
-  load_one(images, labels, count);
+  check_room();
+  load_one(next_slot_, images, labels, count);
   launch(0, evaluate_graph_, &CudaPlan::record_evaluate);
-  Slot& slot = slots_.front();
-  send_letter(slot);
-  wait(compute_.get());
-  if (timer_) timer_->collect();
-  const float* totals = slot.letter->totals;
+  send_letter(slots_[next_slot_]);
+  finish_start(slots_[next_slot_]);
+  under_way_.push_back(next_slot_);
+  next_slot_ = (next_slot_ + 1) % slots_.size();
+}
+
+plan::Totals CudaPlan::collect_evaluation() {
+  const float* totals = wait_for_oldest().letter->totals;
   return {totals[0], static_cast<int64_t>(totals[1]), static_cast<int64_t>(totals[2])};
 }
 
 void CudaPlan::infer(const float* images, int count, float* out) {
   check(spec().mode == plan::Mode::kInfer, "ERR_SKNET_NATIVE", "this plan does not infer");
-  load_one({.floats = images}, nullptr, count);
+  load_one(0, {.floats = images}, nullptr, count);
   launch(0, infer_graph_, &CudaPlan::record_infer);
   read_rows(program_.output, output_shape(), count, out);
   if (timer_) timer_->collect();
@@ -393,7 +407,7 @@ void CudaPlan::read_rows(const plan::Ref& ref, const plan::Shape& shape, int cou
 
 void CudaPlan::block_forward(const float* x, float* y) {
   check(spec().mode == plan::Mode::kBlock, "ERR_SKNET_NATIVE", "this plan has no block mode");
-  load_one({.floats = x}, nullptr, spec().shard_size);
+  load_one(0, {.floats = x}, nullptr, spec().shard_size);
   start_timer();
   run_phase(plan::Phase::kForward);
   program_.update->update_statistics(exec_, {.values = a_.tensors, .results = a_.results}, 1);

@@ -33,10 +33,11 @@ class CudaPlan : public plan::Plan {
   void submit(const float* images, const plan::Targets& targets, float lr) override { start({.floats = images}, targets, lr); }
   void submit(const Pictures& pictures, const plan::Targets& targets, float lr) override { start({.pictures = &pictures}, targets, lr); }
   plan::StepOutcome collect() override;
-  plan::Totals evaluate(const float* images, const int32_t* labels, int count) override { return judge({.floats = images}, labels, count); }
-  plan::Totals evaluate(const Pictures& pictures, const int32_t* labels, int count) override {
-    return judge({.pictures = &pictures}, labels, count);
+  void submit_evaluation(const float* images, const int32_t* labels, int count) override { judge({.floats = images}, labels, count); }
+  void submit_evaluation(const Pictures& pictures, const int32_t* labels, int count) override {
+    judge({.pictures = &pictures}, labels, count);
   }
+  plan::Totals collect_evaluation() override;
   void infer(const float* images, int count, float* out) override;
   void block_forward(const float* x, float* y) override;
   void block_backward(const float* dy, float* dx) override;
@@ -66,11 +67,17 @@ class CudaPlan : public plan::Plan {
   void enter() const;
 
   void start(const Images& images, const plan::Targets& targets, float lr);
+  // Of one step a launch: its images are read before the recorded part, so that their place is soon free again.
+  void launch_alone(size_t slot);
   // Starts the steps that wait in the slots of a launch.
   void launch_waiting();
-  plan::Totals judge(const Images& images, const int32_t* labels, int count);
-  // The input of inference: of a call that waits for its end.
-  void load_one(const Images& images, const int32_t* labels, int count);
+  void judge(const Images& images, const int32_t* labels, int count);
+  // The images of `slot`, where the forward steps read them.
+  void load_one(size_t slot, const Images& images, const int32_t* labels, int count);
+  // What a step or evaluation that starts and ends needs besides its launch.
+  void check_room() const;
+  void finish_start(Slot& slot);
+  Slot& wait_for_oldest();
   // Runs what `record` launches, from the graph where graphs are used.
   void launch(size_t place, Graph& graph, Record record);
   void wait(cudaStream_t stream);

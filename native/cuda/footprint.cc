@@ -13,7 +13,8 @@ namespace sknet::cuda {
 
 namespace {
 
-constexpr int kLaunches = 3;  // one runs, one is ready, one is being written
+constexpr int kLaunches = 3;     // of training: one runs, one is ready, one is being written
+constexpr int kEvaluations = 2;  // one runs or is ready, one is being written
 
 // Of train, infer and block the smallest shard there can be.
 int smallest(const plan::PlanSpec& spec) { return spec.mode == plan::Mode::kInfer ? 1 : 2; }
@@ -51,7 +52,7 @@ Footprint::Footprint(const plan::Program& program) {
             : spec.mode == plan::Mode::kBlock ? whole_memory_lines(std::max(output, graph.input.size()) * kFloat)
                                               : whole_memory_lines(output * kFloat);
   per_launch = steps_per_launch(program, input());
-  slots = spec.mode == plan::Mode::kTrain && !spec.time_steps ? kLaunches * per_launch : 1;
+  slots = spec.time_steps || spec.mode == plan::Mode::kBlock ? 1 : spec.mode == plan::Mode::kInfer ? kEvaluations : kLaunches * per_launch;
   // Of one shard a step has read all when its first kernel ends; the next batch has the rest of the step to arrive.
   places = per_launch > 1 ? slots : spec.shards == 1 ? 1 : 2;
   total = whole_memory_lines(program.bytes()) + kMemoryLine + staging + places * input();

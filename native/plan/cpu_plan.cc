@@ -161,14 +161,14 @@ void CpuPlan::submit(const float* images, const Targets& targets, float lr) {
 
 StepOutcome CpuPlan::collect() { return outcome_; }
 
-Totals CpuPlan::evaluate(const float* images, const int32_t* labels, int count) {
+void CpuPlan::submit_evaluation(const float* images, const int32_t* labels, int count) {
   check(spec().mode == Mode::kInfer, "ERR_SKNET_NATIVE", "this plan does not evaluate");
   load_images(images, count);
   load_labels({labels}, 0, count);
   run_phase(Phase::kForward);
   run_phase(Phase::kLoss);
   const float* totals = a_.results + program_.totals_at;
-  return {totals[0], static_cast<int64_t>(totals[1]), static_cast<int64_t>(totals[2])};
+  outcome_.totals = {totals[0], static_cast<int64_t>(totals[1]), static_cast<int64_t>(totals[2])};
 }
 
 void CpuPlan::infer(const float* images, int count, float* out) {

@@ -20,11 +20,12 @@ class CpuPlan : public Plan {
   MemoryReport memory() const override { return program_.report; }
   bool read(Section section, const Tensor& tensor, float* data) override;
   bool write(Section section, const Tensor& tensor, const float* data) override;
-  // A step has run when submit() returns.
+  // A step or evaluation has run when it was submitted.
   int depth() const override { return 1; }
   void submit(const float* images, const Targets& targets, float lr) override;
   StepOutcome collect() override;
-  Totals evaluate(const float* images, const int32_t* labels, int count) override;
+  void submit_evaluation(const float* images, const int32_t* labels, int count) override;
+  Totals collect_evaluation() override { return outcome_.totals; }
   void infer(const float* images, int count, float* out) override;
   void block_forward(const float* x, float* y) override;
   void block_backward(const float* dy, float* dx) override;

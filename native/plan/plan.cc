@@ -27,6 +27,6 @@ namespace {
 
 void Plan::submit(const Pictures&, const Targets&, float) { throw_wants_floats(); }
 
-Totals Plan::evaluate(const Pictures&, const int32_t*, int) { throw_wants_floats(); }
+void Plan::submit_evaluation(const Pictures&, const int32_t*, int) { throw_wants_floats(); }
 
 }  // namespace sknet::plan

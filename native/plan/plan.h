@@ -60,9 +60,11 @@ class Plan {
   virtual void submit(const Pictures& pictures, const Targets& targets, float lr);
   virtual StepOutcome collect() = 0;
 
-  // Loss and hits of up to shard_size images with their labels (-1: not counted).
-  virtual Totals evaluate(const float* images, const int32_t* labels, int count) = 0;
-  virtual Totals evaluate(const Pictures& pictures, const int32_t* labels, int count);
+  // Inference. submit_evaluation() starts judging up to shard_size images by their labels (-1: not counted) and is done with them when it
+  // returns; collect_evaluation() waits for the oldest that was not collected: sums of losses, hits. Up to depth() may be under way.
+  virtual void submit_evaluation(const float* images, const int32_t* labels, int count) = 0;
+  virtual void submit_evaluation(const Pictures& pictures, const int32_t* labels, int count);
+  virtual Totals collect_evaluation() = 0;
   // Output of up to shard_size images -> out [count, elements an image].
   virtual void infer(const float* images, int count, float* out) = 0;
   // mode kBlock: training forward, which also updates the running statistics; then backward from dy.

@@ -111,6 +111,47 @@ class Steps {
   double share_ = 0;  // of each of the steps that ended with the last one
 };
 
+// The evaluations of one call: submitted in order, collected in order.
+class Judgement {
+ public:
+  explicit Judgement(Plan& plan) : plan_(plan) {}
+  // As ~Steps().
+  ~Judgement() {
+    try {
+      collect_all();
+    } catch (const std::exception&) {
+    }
+  }
+  Judgement(const Judgement&) = delete;
+  Judgement& operator=(const Judgement&) = delete;
+
+  // So that one more may be submitted.
+  void make_room() {
+    if (under_way_ == plan_.depth()) collect();
+  }
+  void submitted(const int32_t* labels, int count) {
+    ++under_way_;
+    result.images += std::count_if(labels, labels + count, [](int32_t label) { return label >= 0; });
+  }
+  void collect_all() {
+    while (under_way_ > 0) collect();
+  }
+
+  EvalTotals result;
+
+ private:
+  void collect() {
+    --under_way_;
+    const Totals totals = plan_.collect_evaluation();
+    result.totals.loss += totals.loss;
+    result.totals.top1 += totals.top1;
+    result.totals.top5 += totals.top5;
+  }
+
+  Plan& plan_;
+  int under_way_ = 0;
+};
+
 }  // namespace
 
 TrainChunk train_steps(Plan& plan, BatchSource& source, const std::vector<double>& lrs, double budget_seconds,
@@ -147,7 +188,7 @@ TrainChunk train_batch(Plan& plan, const float* images, const Targets& targets, 
 
 EvalTotals evaluate(Plan& plan, BatchSource& source, const std::atomic<bool>& cancel) {
   check_size(plan, source);
-  EvalTotals result;
+  Judgement judgement(plan);
   const int64_t image = plan.graph().input.size() / plan.graph().input.n;
   while (!cancel.load()) {
     const Acquired batch(source);
@@ -156,18 +197,20 @@ EvalTotals evaluate(Plan& plan, BatchSource& source, const std::atomic<bool>& ca
     // The pieces of one batch share its bytes.
     check(b.images != nullptr || b.count <= plan.spec().shard_size, "ERR_SKNET_NATIVE",
           "a batch of bytes is evaluated whole: the plan's must be as large");
-    result.bad.insert(result.bad.end(), b.bad.begin(), b.bad.end());
+    judgement.result.bad.insert(judgement.result.bad.end(), b.bad.begin(), b.bad.end());
     for (int first = 0; first < b.count; first += plan.spec().shard_size) {
       const int count = std::min(plan.spec().shard_size, b.count - first);
-      const Totals totals = b.images != nullptr ? plan.evaluate(b.images + first * image, b.labels + first, count)
-                                                : plan.evaluate(b.pictures, b.labels, b.count);
-      result.totals.loss += totals.loss;
-      result.totals.top1 += totals.top1;
-      result.totals.top5 += totals.top5;
-      result.images += std::count_if(b.labels + first, b.labels + first + count, [](int32_t label) { return label >= 0; });
+      judgement.make_room();
+      if (b.images != nullptr) {
+        plan.submit_evaluation(b.images + first * image, b.labels + first, count);
+      } else {
+        plan.submit_evaluation(b.pictures, b.labels, b.count);
+      }
+      judgement.submitted(b.labels + first, count);
     }
   }
-  return result;
+  judgement.collect_all();
+  return std::move(judgement.result);
 }
 
 }  // namespace sknet::plan

@@ -121,9 +121,9 @@ struct Api {
   int (*submit_pictures)(PlanHandle* plan, const Pictures* pictures, const int32_t* labels, const int32_t* labels2, const float* mix,
                          float lr, Failure* failure);
   int (*collect)(PlanHandle* plan, OutcomeData* outcome, Failure* failure);
-  int (*evaluate)(PlanHandle* plan, const float* images, const int32_t* labels, int32_t count, OutcomeData* totals, Failure* failure);
-  int (*evaluate_pictures)(PlanHandle* plan, const Pictures* pictures, const int32_t* labels, int32_t count, OutcomeData* totals,
-                           Failure* failure);
+  int (*submit_evaluation)(PlanHandle* plan, const float* images, const int32_t* labels, int32_t count, Failure* failure);
+  int (*submit_evaluation_pictures)(PlanHandle* plan, const Pictures* pictures, const int32_t* labels, int32_t count, Failure* failure);
+  int (*collect_evaluation)(PlanHandle* plan, OutcomeData* totals, Failure* failure);
   int (*infer)(PlanHandle* plan, const float* images, int32_t count, float* out, Failure* failure);
   int (*block_forward)(PlanHandle* plan, const float* x, float* y, Failure* failure);
   int (*block_backward)(PlanHandle* plan, const float* dy, float* dx, Failure* failure);

@@ -77,15 +77,17 @@ plan::StepOutcome PluginPlan::collect() {
   return {.totals = {o.loss, o.top1, o.top5}, .gradient_norm = o.gradient_norm, .finite = o.finite != 0, .together = o.together};
 }
 
-plan::Totals PluginPlan::evaluate(const float* images, const int32_t* labels, int count) {
-  OutcomeData o{};
-  call(api_.evaluate, images, labels, static_cast<int32_t>(count), &o);
-  return {o.loss, o.top1, o.top5};
+void PluginPlan::submit_evaluation(const float* images, const int32_t* labels, int count) {
+  call(api_.submit_evaluation, images, labels, static_cast<int32_t>(count));
 }
 
-plan::Totals PluginPlan::evaluate(const Pictures& pictures, const int32_t* labels, int count) {
+void PluginPlan::submit_evaluation(const Pictures& pictures, const int32_t* labels, int count) {
+  call(api_.submit_evaluation_pictures, &pictures, labels, static_cast<int32_t>(count));
+}
+
+plan::Totals PluginPlan::collect_evaluation() {
   OutcomeData o{};
-  call(api_.evaluate_pictures, &pictures, labels, static_cast<int32_t>(count), &o);
+  call(api_.collect_evaluation, &o);
   return {o.loss, o.top1, o.top5};
 }
 

@@ -23,8 +23,9 @@ class PluginPlan : public plan::Plan {
   void submit(const float* images, const plan::Targets& targets, float lr) override;
   void submit(const Pictures& pictures, const plan::Targets& targets, float lr) override;
   plan::StepOutcome collect() override;
-  plan::Totals evaluate(const float* images, const int32_t* labels, int count) override;
-  plan::Totals evaluate(const Pictures& pictures, const int32_t* labels, int count) override;
+  void submit_evaluation(const float* images, const int32_t* labels, int count) override;
+  void submit_evaluation(const Pictures& pictures, const int32_t* labels, int count) override;
+  plan::Totals collect_evaluation() override;
   void infer(const float* images, int count, float* out) override;
   void block_forward(const float* x, float* y) override;
   void block_backward(const float* dy, float* dx) override;

@@ -103,15 +103,19 @@ int collect(PlanHandle* plan, OutcomeData* outcome, Failure* failure) {
   });
 }
 
-OutcomeData outcome_of(const plan::Totals& t) { return {t.loss, 0, t.top1, t.top5, 1, 1}; }
-
-int evaluate(PlanHandle* plan, const float* images, const int32_t* labels, int32_t count, OutcomeData* totals, Failure* failure) {
-  return guarded(failure, [&] { *totals = outcome_of(plan_of(plan).evaluate(images, labels, count)); });
+int submit_evaluation(PlanHandle* plan, const float* images, const int32_t* labels, int32_t count, Failure* failure) {
+  return guarded(failure, [&] { plan_of(plan).submit_evaluation(images, labels, count); });
 }
 
-int evaluate_pictures(PlanHandle* plan, const Pictures* pictures, const int32_t* labels, int32_t count, OutcomeData* totals,
-                      Failure* failure) {
-  return guarded(failure, [&] { *totals = outcome_of(plan_of(plan).evaluate(*pictures, labels, count)); });
+int submit_evaluation_pictures(PlanHandle* plan, const Pictures* pictures, const int32_t* labels, int32_t count, Failure* failure) {
+  return guarded(failure, [&] { plan_of(plan).submit_evaluation(*pictures, labels, count); });
+}
+
+int collect_evaluation(PlanHandle* plan, OutcomeData* totals, Failure* failure) {
+  return guarded(failure, [&] {
+    const plan::Totals t = plan_of(plan).collect_evaluation();
+    *totals = {t.loss, 0, t.top1, t.top5, 1, 1};
+  });
 }
 
 int infer(PlanHandle* plan, const float* images, int32_t count, float* out, Failure* failure) {
@@ -146,8 +150,9 @@ Api serve(const char* build, const Backend& backend) {
           .submit = submit,
           .submit_pictures = submit_pictures,
           .collect = collect,
-          .evaluate = evaluate,
-          .evaluate_pictures = evaluate_pictures,
+          .submit_evaluation = submit_evaluation,
+          .submit_evaluation_pictures = submit_evaluation_pictures,
+          .collect_evaluation = collect_evaluation,
           .infer = infer,
           .block_forward = block_forward,
           .block_backward = block_backward};
