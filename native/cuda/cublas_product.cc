@@ -1,14 +1,10 @@
 #include "cuda/cublas_product.h"
 
-#include <map>
-#include <mutex>
 #include <string>
 #include <utility>
 
 #include "core/error.h"
-#include "cuda/libraries.h"
-#include "cuda/runtime_check.h"
-#include "cuda/simt/runtime.h"
+#include "cuda/library_device.h"
 #include "vendor/cublas/cublaslt.h"
 
 namespace sknet::cuda {
@@ -82,34 +78,20 @@ bool find_algorithm(const Api& api, Handle handle, Calls& calls, Known& known) {
   return true;
 }
 
-// Of the calling thread's device, made when first asked for; never destroyed.
-struct Device {
-  Handle handle = nullptr;
-  std::string refused;
-  std::map<Product, Known> products;
-};
+using Device = LibraryDevice<Handle, Product, Known>;
 
-// `use` runs under the lock, under which cuBLASLt's answers are kept.
 template <class F>
 auto with_device(const F& use) {
-  static std::mutex mutex;
-  static auto* const devices = new std::map<int, Device>;
-  int index = 0;
-  check_cuda(cudaGetDevice(&index), "asking for the device");
-  const std::lock_guard<std::mutex> lock(mutex);
-  Device& device = (*devices)[index];
-  if (device.handle == nullptr && device.refused.empty()) {
-    device.refused = library_refused(vendor::cublas::report(), "SKNET_CUBLAS_PATH");
-    if (device.refused.empty()) {
-      Calls calls(*api());
-      if (!calls("starting", api()->create(&device.handle))) device.refused = calls.failure();
-    }
-  }
-  return use(device);
+  const auto start = [](Handle* handle) {
+    Calls calls(*api());
+    (void)calls("starting", api()->create(handle));
+    return calls.failure();
+  };
+  return with_library_device<Device>(vendor::cublas::report(), "SKNET_CUBLAS_PATH", start, use);
 }
 
 Known& known_of(Device& device, const Product& product) {
-  const auto [entry, is_new] = device.products.try_emplace(product);
+  const auto [entry, is_new] = device.problems.try_emplace(product);
   Known& known = entry->second;
   if (!is_new) return known;
   Calls calls(*api());

@@ -1,16 +1,12 @@
 #include "cuda/cudnn_convolution.h"
 
 #include <algorithm>
-#include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cuda/cudnn_descriptor.h"
-#include "cuda/libraries.h"
-#include "cuda/runtime_check.h"
-#include "cuda/simt/runtime.h"
+#include "cuda/library_device.h"
 
 namespace sknet::cuda {
 
@@ -165,29 +161,16 @@ void try_next(const Api& api, Handle handle, const Convolution& p, Known& known)
   known.plans.push_back({std::move(configuration), std::move(plan), workspace});
 }
 
-// Of the calling thread's device, made when first asked for; never destroyed. cuDNN's handle is one thread's at a time.
-struct Device {
-  Handle handle = nullptr;
-  std::string refused;
-  std::map<Convolution, Known> problems;
-};
+using Device = LibraryDevice<Handle, Convolution, Known>;
 
+// cuDNN's handle is one thread's at a time.
 template <class F>
 auto with_device(const F& use) {
-  static std::mutex mutex;
-  static auto* const devices = new std::map<int, Device>;
-  int index = 0;
-  check_cuda(cudaGetDevice(&index), "asking for the device");
-  const std::lock_guard<std::mutex> lock(mutex);
-  Device& device = (*devices)[index];
-  if (device.handle == nullptr && device.refused.empty()) {
-    device.refused = library_refused(vendor::cudnn::report(), "SKNET_CUDNN_PATH");
-    if (device.refused.empty()) {
-      const Status status = api()->create(&device.handle);
-      if (status != kSuccess) device.refused = "cuDNN, starting: " + cudnn_words(*api(), status);
-    }
-  }
-  return use(device);
+  const auto start = [](Handle* handle) {
+    const Status status = api()->create(handle);
+    return status == kSuccess ? "" : "cuDNN, starting: " + cudnn_words(*api(), status);
+  };
+  return with_library_device<Device>(vendor::cudnn::report(), "SKNET_CUDNN_PATH", start, use);
 }
 
 // With plan number `plan`, where there is one: making plans takes long.
