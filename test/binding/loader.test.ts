@@ -7,30 +7,14 @@ import { callNative, native } from '../../lib/native.js'
 import type { Loader, LoaderOptions, SourceOptions } from '../../lib/native.js'
 import { errorOf } from '../data/helpers.js'
 import { root } from '../structure/tree.js'
+import { identity, inOrder } from '../support/transforms.js'
 
 const options: LoaderOptions = {
+  ...inOrder,
   batchSize: 16,
-  seed: 0,
-  epoch: 0,
   shuffle: true,
-  dropLast: true,
-  skipBatches: 0,
-  transform: {
-    height: 32,
-    width: 32,
-    geometry: 'pad_crop',
-    pad: 4,
-    area: [1, 1],
-    aspect: [1, 1],
-    resize: 0,
-    interpolation: 'bilinear',
-    flip: 0.5,
-    mean: [0, 0, 0],
-    std: [1, 1, 1],
-  },
+  transform: { ...identity, height: 32, width: 32, geometry: 'pad_crop', pad: 4, flip: 0.5 },
   threads: 2,
-  ahead: 2,
-  onBadSample: 'replace',
 }
 
 function synthetic(count = 1000) {

@@ -1,12 +1,13 @@
 /** The executor of CUDA on the emulated device: the same numbers as the reference, recorded or not, one step at a time or several. */
 import { expect } from 'chai'
-import { native } from '../../lib/native.js'
+import { native, type TransformOptions } from '../../lib/native.js'
 import type { Layer } from '../../lib/model/spec.js'
 import { assertClose, tolerance } from '../support/compare.js'
 import { hasEmulatedDevice } from '../support/devices.js'
 import { drawCase, type LayerCase } from '../support/layer-case.js'
 import * as l from '../support/layers.js'
 import { compareBlock, runBlock } from '../support/run-layers.js'
+import { identity, inOrder } from '../support/transforms.js'
 import { compareTraining, drawTraining, hashOf, plainSettings, trainNative, trainReference, type TrainCase } from '../support/train-case.js'
 
 const device = 'cuda-emulated'
@@ -168,30 +169,8 @@ describe('plans on cuda-emulated', function () {
         const images = Uint8Array.from({ length: count * 7 * 8 * 3 }, (_, i) => (i * 7919) % 256)
         const labels = Int32Array.from({ length: count }, (_, i) => i % 5)
         const source = new (native().Source)({ kind: 'memory', images, labels, height: 7, width: 8 })
-        return new (native().Loader)(source, {
-          batchSize,
-          seed: 0,
-          epoch: 0,
-          shuffle: false,
-          dropLast: true,
-          skipBatches: 0,
-          transform: {
-            height: 7,
-            width: 8,
-            geometry: 'resize_crop',
-            pad: 0,
-            area: [1, 1],
-            aspect: [1, 1],
-            resize: 0,
-            interpolation: 'bilinear',
-            flip: 0,
-            mean: [0.5, 0.5, 0.5],
-            std: [0.25, 0.25, 0.25],
-          },
-          threads: 1,
-          ahead: 2,
-          onBadSample: 'replace',
-        })
+        const transform = { ...identity, height: 7, width: 8, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] } satisfies TransformOptions
+        return new (native().Loader)(source, { ...inOrder, batchSize, transform })
       }
 
       const weights = (plan: ReturnType<typeof open>) => drawn.parameters.map((name) => plan.read('value', name))

@@ -5,23 +5,10 @@ import { loader } from '../../lib/data/loader.js'
 import { trainTransform } from '../../lib/data/presets.js'
 import type { TransformOptions } from '../../lib/native.js'
 import { drawCrop } from './draw-crop.js'
+import { identity } from '../support/transforms.js'
 import { collect, pseudoRandomBytes } from './helpers.js'
 import { philoxStream } from './philox.js'
 import { resizeReference } from './reference-resize.js'
-
-const identity: TransformOptions = {
-  height: 1,
-  width: 1,
-  geometry: 'resize_crop',
-  pad: 0,
-  area: [1, 1],
-  aspect: [1, 1],
-  resize: 0,
-  interpolation: 'bilinear',
-  flip: 0,
-  mean: [0, 0, 0],
-  std: [1, 1, 1],
-}
 
 interface Picture {
   data: Uint8Array
