@@ -46,6 +46,7 @@ struct Norm {
 struct Saved {
   Reading output;
   std::shared_ptr<void> kept;
+  bool stays = false;  // the output is in memory for whoever reads it in backward
 };
 
 class Lowering {
@@ -77,6 +78,12 @@ class Lowering {
   Ref new_doubles(int64_t count) { return new_value(2 * count); }
   const Layer& layer(int index) const { return graph.layers[static_cast<size_t>(index)]; }
   Reading reading_of(int layer) const { return layer == kNetworkInput ? Reading{.ref = input} : saved(layer).output; }
+  // For a layer's backward: an output that did not stay is made again before the first who reads it there.
+  Reading reading_again(int layer);
+  // For a layer that remembers in forward where it will read in backward: the output stays.
+  void stay(int layer) {
+    if (layer != kNetworkInput) saved(layer).stays = true;
+  }
   Saved& saved(int layer) { return saved_[static_cast<size_t>(layer)]; }
   const Saved& saved(int layer) const { return saved_[static_cast<size_t>(layer)]; }
   Ref weight(const std::string& name) const { return {Region::kValues, graph.tensor(name).offset}; }

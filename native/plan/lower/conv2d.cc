@@ -95,16 +95,16 @@ struct ConvRefs {
   Ref weight, bias;
 };
 
-ConvRefs refs_of(const Lowering& low, int index) {
+ConvRefs refs_of(const Lowering& low, int index, const Reading& x) {
   const Layer& layer = low.layer(index);
   const std::string& name = layer.spec.name;
-  return {low.reading_of(layer.inputs[0]), low.weight(name + ".weight"), layer.spec.bias ? low.weight(name + ".bias") : Ref{}};
+  return {x, low.weight(name + ".weight"), layer.spec.bias ? low.weight(name + ".bias") : Ref{}};
 }
 
 void forward(Lowering& low, int index) {
   if (conv2d_joins_norm(low, index)) return;
   const Layer& layer = low.layer(index);
-  const ConvRefs refs = refs_of(low, index);
+  const ConvRefs refs = refs_of(low, index, low.reading_of(layer.inputs[0]));
   Conv2dProblem p = problem_of(low, index);
   p.fusion.x_norm = refs.x.through_norm();
   const Ref y = low.new_activation(layer.shape);
@@ -140,7 +140,7 @@ void backward(Lowering& low, int index) {
   const Layer& layer = low.layer(index);
   const std::string& name = layer.spec.name;
   const int input = layer.inputs[0];
-  const ConvRefs refs = refs_of(low, index);
+  const ConvRefs refs = refs_of(low, index, low.reading_again(input));
   const GradientReading dy = low.gradient(index);
   const Norm behind = dy.norm == kNone ? Norm{} : low.norm(dy.norm);
   const auto dy_norm = [=](const Memory& at) { return dy.norm == kNone ? NormGradient{} : norm_gradient(at, behind); };
@@ -194,7 +194,7 @@ bool reads_rows(const Lowering& low) {
 bool conv2d_joins_norm(const Lowering& low, int index) { return joining(low, index).can; }
 
 void conv2d_for_norm(Lowering& low, int index, int norm_layer, Ref residual, Ref y) {
-  const ConvRefs refs = refs_of(low, index);
+  const ConvRefs refs = refs_of(low, index, low.reading_of(low.layer(index).inputs[0]));
   Conv2dProblem p = problem_of(low, index);
   p.fusion.y_norm = true;
   const Norm norm = low.norm(norm_layer);

@@ -13,6 +13,8 @@ struct LayerLowering {
   void (*backward)(Lowering&, int layer);
   // Whether the layer can read input `from` through a batch norm that nobody applied. Null: no.
   bool (*reads_through_norm)(const Lowering&, int layer, int from);
+  // Makes the output once more, in memory of its own, from what backward keeps anyway. Null: that costs too much.
+  Ref (*output_again)(Lowering&, int layer) = nullptr;
 };
 
 extern const LayerLowering conv2d_lowering, linear_lowering, batch_norm_lowering, relu_lowering, sigmoid_lowering, add_lowering,

@@ -109,21 +109,21 @@ T* part_of(T* all, const Unit& unit, int m) {
   return all == nullptr ? nullptr : all + unit.sums / unit.branches * m;
 }
 
-// What call `call` of sk_split reads: the unit's input, or its share of it.
-Reading split_input(const Lowering& low, const Unit& unit, const Kept& kept, int call) {
-  return unit.layer.spec.split_input ? Reading{.ref = kept.share[call]} : low.reading_of(unit.layer.inputs[0]);
+// `input`: the unit's. What call `call` of sk_split reads: all of it, or a share.
+Reading split_input(const Unit& unit, const Kept& kept, const Reading& input, int call) {
+  return unit.layer.spec.split_input ? Reading{.ref = kept.share[call]} : input;
 }
 
 void split_forward(Lowering& low, const Unit& unit, const Kept& kept) {
   const BranchRefs tensors = branch_refs(low, unit);
   const bool training = low.training();
   const int share = unit.share().c;
+  const Reading input = low.reading_of(unit.layer.inputs[0]);
   for (int m = 0; unit.layer.spec.split_input && m < unit.branches; ++m) {
-    const Ref x = low.reading_of(unit.layer.inputs[0]).ref;
-    gather_channels(low, unit.layer.spec.name, unit.gather(m * share, share), {x}, kept.share[m]);
+    gather_channels(low, unit.layer.spec.name, unit.gather(m * share, share), {input.ref}, kept.share[m]);
   }
   for (int call = 0; call < unit.calls(); ++call) {
-    const Reading x = split_input(low, unit, kept, call);
+    const Reading x = split_input(unit, kept, input, call);
     low.step("sk_split_forward", unit.layer.spec.name, low.table.sk_split_forward, unit.problem_of(call), 2 * unit.macs / unit.calls(),
              [=](const Memory& at) {
                SkSplitForwardArgs a{};
@@ -207,6 +207,23 @@ Kept make_kept(Lowering& low, const Unit& unit) {
   return kept;
 }
 
+// Returns the output.
+Ref select_forward(Lowering& low, const Unit& unit, const Kept& kept, const std::string& note = {}) {
+  const Ref v = low.new_activation(unit.layer.shape);
+  low.step(
+      "sk_select_forward", unit.layer.spec.name, low.table.sk_select_forward, SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c},
+      4 * unit.branches * unit.size,
+      [=](const Memory& at) {
+        SkSelectForwardArgs a{};
+        set_branches(at, unit, kept, a);
+        a.attention = at(kept.attention);
+        a.v = at(v);
+        return a;
+      },
+      note);
+  return v;
+}
+
 void forward(Lowering& low, int index) {
   const Unit unit(low, index);
   const Kept kept = make_kept(low, unit);
@@ -215,17 +232,12 @@ void forward(Lowering& low, int index) {
     fuse_forward(low, unit, kept);
     attention_forward(low, unit, kept);
   }
-  const Ref v = low.new_activation(unit.layer.shape);
-  low.step("sk_select_forward", unit.layer.spec.name, low.table.sk_select_forward, SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c},
-           4 * unit.branches * unit.size, [=](const Memory& at) {
-             SkSelectForwardArgs a{};
-             set_branches(at, unit, kept, a);
-             a.attention = at(kept.attention);
-             a.v = at(v);
-             return a;
-           });
-  low.saved(index) = {.output = {.ref = v}, .kept = std::make_shared<Kept>(kept)};
+  low.saved(index) = {.output = {.ref = select_forward(low, unit, kept)}, .kept = std::make_shared<Kept>(kept)};
 }
+
+const Kept& kept_of(const Lowering& low, int index) { return *std::static_pointer_cast<Kept>(low.saved(index).kept); }
+
+Ref output_again(Lowering& low, int index) { return select_forward(low, Unit(low, index), kept_of(low, index), "made again, not kept"); }
 
 // From the sums of sk_select_backward to the pooled sum's gradient ds, through the small network.
 void attention_backward(Lowering& low, const Unit& unit, const Kept& kept, Ref dv_mask, Ref dv_mask_u, Ref ds) {
@@ -261,9 +273,10 @@ struct SplitGradient {
   Ref dv, dv_mask, dv_mask_u, ds;
 };
 
-void split_call_backward(Lowering& low, const Unit& unit, const Kept& kept, const SplitGradient& g, int call, const Lowering::Target& dx) {
+void split_call_backward(Lowering& low, const Unit& unit, const Kept& kept, const Reading& input, const SplitGradient& g, int call,
+                         const Lowering::Target& dx) {
   const BranchRefs tensors = branch_refs(low, unit);
-  const Reading x = split_input(low, unit, kept, call);
+  const Reading x = split_input(unit, kept, input, call);
   SkSplitProblem p = unit.problem_of(call);
   p.close = dx.close != kNone;
   const Norm before = p.close ? low.norm(dx.close) : Norm{};
@@ -308,7 +321,7 @@ void split_backward(Lowering& low, const Unit& unit, const Kept& kept, const Spl
     std::vector<Ref> shares;
     for (int m = 0; m < unit.branches; ++m) {
       shares.push_back(needed ? low.new_activation(unit.share()) : Ref{});
-      split_call_backward(low, unit, kept, g, m, {.ref = shares.back(), .add = {}});
+      split_call_backward(low, unit, kept, {}, g, m, {.ref = shares.back(), .add = {}});
     }
     if (!needed) return;
     const Lowering::Target dx = low.gradient_target(input);
@@ -318,6 +331,7 @@ void split_backward(Lowering& low, const Unit& unit, const Kept& kept, const Spl
     gather_channels(low, unit.layer.spec.name, all, shares, dx.ref, dx.add);
     return;
   }
+  const Reading x = low.reading_again(input);
   SkSplitProblem p = unit.problem_of(last);
   p.close = true;
   Lowering::Target dx{};
@@ -326,13 +340,13 @@ void split_backward(Lowering& low, const Unit& unit, const Kept& kept, const Spl
   // Each call adds to what the one before it left; the last one closes.
   for (int call = 0; call <= last; ++call) {
     const Ref add = call == 0 ? dx.add : dx.ref;
-    split_call_backward(low, unit, kept, g, call, {.ref = dx.ref, .add = add, .close = call == last ? dx.close : kNone});
+    split_call_backward(low, unit, kept, x, g, call, {.ref = dx.ref, .add = add, .close = call == last ? dx.close : kNone});
   }
 }
 
 void backward(Lowering& low, int index) {
   const Unit unit(low, index);
-  const Kept& kept = *std::static_pointer_cast<Kept>(low.saved(index).kept);
+  const Kept& kept = kept_of(low, index);
   const Ref dv = low.gradient(index).ref;
   const Ref dv_mask = low.new_doubles(unit.sums), dv_mask_u = low.new_doubles(unit.sums);
   low.step("sk_select_backward", unit.layer.spec.name, low.table.sk_select_backward,
@@ -354,6 +368,6 @@ void backward(Lowering& low, int index) {
 
 }  // namespace
 
-const LayerLowering sk_unit_lowering{"sk_unit", forward, backward, reads_through_norm};
+const LayerLowering sk_unit_lowering{"sk_unit", forward, backward, reads_through_norm, output_again};
 
 }  // namespace sknet::plan
