@@ -16,12 +16,23 @@
 
 namespace sknet::plan {
 
-// How a layer's output is read: as it lies at `ref`, or through a batch norm that nobody applied.
+// The branches of an SK unit, to make its output of (ops/selection.h).
+struct BranchRefs {
+  int branches = 0;
+  Ref u[kMaxBranches], scale[kMaxBranches], shift[kMaxBranches];
+  Ref attention;
+  std::string note;  // why whoever reads the unit's output makes it (StepInfo)
+};
+
+// How a layer's output is read: as it lies at `ref`, through a batch norm that nobody applied, or made of the branches of an SK unit that
+// nobody put together.
 struct Reading {
   Ref ref;
   Ref scale, shift;  // none: as it is
   bool relu = false;
+  std::shared_ptr<const BranchRefs> unit;  // null: not of branches
   bool through_norm() const { return scale.region != Region::kNone; }
+  int branches() const { return unit == nullptr ? 0 : unit->branches; }
 };
 
 // How the gradient of a layer's output is read: as it lies, or through the backward of the batch norm layer `norm`.
@@ -46,7 +57,7 @@ struct Norm {
 struct Saved {
   Reading output;
   std::shared_ptr<void> kept;
-  bool stays = false;  // the output is in memory for whoever reads it in backward
+  bool stays = false;  // whoever reads the output in backward finds it as forward did
 };
 
 class Lowering {

@@ -24,7 +24,7 @@ const cases: (LayerCase & { again: [layer: string, behind: string][] })[] = [
   {
     name: 'read by a convolution',
     input: [3, 5, 4, 8],
-    layers: [unit('u', 'input'), l.conv2d('a', 'u', 12)],
+    layers: [unit('u', 'input'), l.conv2d('a', 'u', 12, { kernel: 3, padding: 1 })],
     again: [['u', 'conv2d_backward_weight a']],
   },
   {

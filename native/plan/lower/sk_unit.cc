@@ -1,6 +1,6 @@
-// sk_unit: split, fuse, the small attention network, select (DESIGN 4). Kept for backward: the raw branch outputs u, scale and shift,
-// the attention, and per-image sums; BN + ReLU of the branches is never written. Branches that differ in groups, or that read shares of the
-// input, are split by one sk_split each.
+// sk_unit: split, fuse, the small attention network, select (DESIGN 4), which a convolution behind may do instead. Kept for backward: the
+// raw branch outputs u, scale and shift, the attention, and per-image sums; BN + ReLU of the branches is never written. Branches that
+// differ in groups, or that read shares of the input, are split by one sk_split each.
 #include "plan/lower/layers.h"
 
 namespace sknet::plan {
@@ -48,6 +48,7 @@ struct Unit {
   ChannelGatherProblem gather(int first, int out) const {
     return {.n = n, .hw = x.h * x.w, .sources = 1, .c = {x.c}, .first = first, .out = out, .groups = 1};
   }
+  SkSelectProblem select() const { return {branches, n, hw, c}; }
   std::string path(int m, const char* tensor) const { return layer.spec.name + ".paths." + std::to_string(m) + tensor; }
   std::string attn(const char* tensor) const { return layer.spec.name + ".attn" + tensor; }
 
@@ -78,12 +79,12 @@ bool reads_through_norm(const Lowering& low, int index, int) {
   return true;
 }
 
-struct BranchRefs {
+struct WeightRefs {
   Ref weight[kMaxBranches], dweight[kMaxBranches];
 };
 
-BranchRefs branch_refs(const Lowering& low, const Unit& unit) {
-  BranchRefs r;
+WeightRefs weight_refs(const Lowering& low, const Unit& unit) {
+  WeightRefs r;
   for (int m = 0; m < unit.branches; ++m) {
     r.weight[m] = low.weight(unit.path(m, ".conv.weight"));
     r.dweight[m] = low.result(unit.path(m, ".conv.weight"));
@@ -115,7 +116,7 @@ Reading split_input(const Unit& unit, const Kept& kept, const Reading& input, in
 }
 
 void split_forward(Lowering& low, const Unit& unit, const Kept& kept) {
-  const BranchRefs tensors = branch_refs(low, unit);
+  const WeightRefs tensors = weight_refs(low, unit);
   const bool training = low.training();
   const int share = unit.share().c;
   const Reading input = low.reading_of(unit.layer.inputs[0]);
@@ -207,20 +208,23 @@ Kept make_kept(Lowering& low, const Unit& unit) {
   return kept;
 }
 
+BranchRefs branch_refs(const Unit& unit, const Kept& kept) {
+  BranchRefs r{.branches = unit.branches, .attention = kept.attention};
+  for (int m = 0; m < unit.branches; ++m) {
+    r.u[m] = kept.u[m];
+    r.scale[m] = kept.norm[m].scale;
+    r.shift[m] = kept.norm[m].shift;
+  }
+  return r;
+}
+
 // Returns the output.
-Ref select_forward(Lowering& low, const Unit& unit, const Kept& kept, const std::string& note = {}) {
+Ref select_forward(Lowering& low, const Unit& unit, const Kept& kept, const std::string& note) {
   const Ref v = low.new_activation(unit.layer.shape);
+  const BranchRefs refs = branch_refs(unit, kept);
   low.step(
-      "sk_select_forward", unit.layer.spec.name, low.table.sk_select_forward, SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c},
-      4 * unit.branches * unit.size,
-      [=](const Memory& at) {
-        SkSelectForwardArgs a{};
-        set_branches(at, unit, kept, a);
-        a.attention = at(kept.attention);
-        a.v = at(v);
-        return a;
-      },
-      note);
+      "sk_select_forward", unit.layer.spec.name, low.table.sk_select_forward, unit.select(), 4 * unit.branches * unit.size,
+      [=](const Memory& at) { return SkSelectForwardArgs{selection(at, refs), at(v)}; }, note);
   return v;
 }
 
@@ -232,7 +236,15 @@ void forward(Lowering& low, int index) {
     fuse_forward(low, unit, kept);
     attention_forward(low, unit, kept);
   }
-  low.saved(index) = {.output = {.ref = select_forward(low, unit, kept)}, .kept = std::make_shared<Kept>(kept)};
+  Saved& saved = low.saved(index);
+  saved.kept = std::make_shared<Kept>(kept);
+  BranchRefs refs = branch_refs(unit, kept);
+  if (conv2d_reads_branches(low, index, unit.select(), &refs.note)) {
+    saved.output = {.unit = std::make_shared<BranchRefs>(refs)};
+    saved.stays = true;
+  } else {
+    saved.output = {.ref = select_forward(low, unit, kept, refs.note)};
+  }
 }
 
 const Kept& kept_of(const Lowering& low, int index) { return *std::static_pointer_cast<Kept>(low.saved(index).kept); }
@@ -275,7 +287,7 @@ struct SplitGradient {
 
 void split_call_backward(Lowering& low, const Unit& unit, const Kept& kept, const Reading& input, const SplitGradient& g, int call,
                          const Lowering::Target& dx) {
-  const BranchRefs tensors = branch_refs(low, unit);
+  const WeightRefs tensors = weight_refs(low, unit);
   const Reading x = split_input(unit, kept, input, call);
   SkSplitProblem p = unit.problem_of(call);
   p.close = dx.close != kNone;
@@ -349,8 +361,8 @@ void backward(Lowering& low, int index) {
   const Kept& kept = kept_of(low, index);
   const Ref dv = low.gradient(index).ref;
   const Ref dv_mask = low.new_doubles(unit.sums), dv_mask_u = low.new_doubles(unit.sums);
-  low.step("sk_select_backward", unit.layer.spec.name, low.table.sk_select_backward,
-           SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c}, 5 * unit.branches * unit.size, [=](const Memory& at) {
+  low.step("sk_select_backward", unit.layer.spec.name, low.table.sk_select_backward, unit.select(), 5 * unit.branches * unit.size,
+           [=](const Memory& at) {
              SkSelectBackwardArgs a{};
              set_branches(at, unit, kept, a);
              a.dv = at(dv);
