@@ -12,7 +12,7 @@ import type { MirrorLists } from './structure/rules.js'
 import { readTree } from './structure/tree.js'
 
 const mirror: MirrorLists = {
-  notOps: ['candidate', 'layout', 'normalize', 'registry', 'update_control'],
+  notOps: ['candidate', 'layout', 'normalize', 'registry', 'selection', 'update_control'],
   families: { pointwise: ['relu', 'sigmoid', 'add'] },
   helpers: {
     'test/reference/bf16.ts': 'rounds tensors as bfloat16 stores them',

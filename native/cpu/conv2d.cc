@@ -23,6 +23,7 @@ int transposed_blocks(const Conv2dProblem& p) { return taps(p) * blocks_of(p.out
 
 const char* refuse(const Conv2dProblem& p) {
   if (p.groups != 1) return "grouped";
+  if (p.fusion.x_branches > 0) return "makes no SK unit's output";
   if (p.fusion.x_rows && taps(p) * p.c > RowsSource::kMostTaps) return "windows of the input are too large";
   if (p.fusion.x_rows && p.fusion.x_norm) return "the network's input is not read through a norm";
   return nullptr;

@@ -11,7 +11,7 @@ namespace {
 
 const char* refuse(const Conv2dProblem& p) {
   const Conv2dFusion& f = p.fusion;
-  return f.x_rows || f.x_norm || f.statistics || f.y_norm || f.dy_norm || f.close ? "fused" : nullptr;
+  return f.x_rows || f.x_norm || f.x_branches > 0 || f.statistics || f.y_norm || f.dy_norm || f.close ? "fused" : nullptr;
 }
 
 // A plane of the input with a halo as wide as the padding: no bounds to check.

@@ -10,7 +10,7 @@ namespace {
 
 const char* refuse(const Conv2dProblem& p) {
   const Conv2dFusion& f = p.fusion;
-  if (f.x_rows || f.x_norm || f.statistics || f.y_norm || f.dy_norm || f.close) return "fused";
+  if (f.x_rows || f.x_norm || f.x_branches > 0 || f.statistics || f.y_norm || f.dy_norm || f.close) return "fused";
   return planes_refuse(p);
 }
 

@@ -8,7 +8,7 @@ namespace {
 // products: the set that the kernels come from in which nearly all multiplications are.
 #define SKNET_TABLE(set, products, isa, lanes, bytes)                                                                                      \
   OpTable {                                                                                                                                \
-    .block = lanes, .elem_bytes = bytes,                                                                                                   \
+    .block = lanes, .elem_bytes = bytes, .spare_memory = false,                                                                            \
     .conv2d_forward = {&cpu::products::conv2d_forward_planes, &cpu::products::conv2d_forward_gemm, &cpu::products::conv2d_forward_direct}, \
     .conv2d_backward_data = {&cpu::products::conv2d_backward_data_planes, &cpu::products::conv2d_backward_data_gemm,                       \
                              &cpu::products::conv2d_backward_data_direct},                                                                 \

@@ -62,7 +62,7 @@ const char* refuse_shape(const Conv2dProblem& p) {
   if (p.kernel != 1 || p.stride != 1 || p.padding != 0) return "not 1x1 with stride 1";
   const Conv2dFusion& f = p.fusion;
   if (f.x_rows) return "the network's input is not read by rows";
-  if (f.x_norm || f.dy_norm) return "reads activations and gradients as they are";
+  if (f.x_norm || f.x_branches > 0 || f.dy_norm) return "reads activations and gradients as they are";
   if (f.statistics || f.y_norm || f.close) return "does nothing in passing";
   return nullptr;
 }

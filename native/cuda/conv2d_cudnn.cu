@@ -29,7 +29,7 @@ const char* refuse_shape(const Conv2dProblem& p) {
   if (p.c % kRowVector != 0 || p.out % kRowVector != 0) return "channels are no multiple of 8";
   const Conv2dFusion& f = p.fusion;
   if (f.x_rows) return "the network's input is not read by rows";
-  if (f.x_norm || f.dy_norm) return "reads activations and gradients as they are";
+  if (f.x_norm || f.x_branches > 0 || f.dy_norm) return "reads activations and gradients as they are";
   if (f.statistics || f.y_norm || f.close) return "does nothing in passing";
   return nullptr;
 }

@@ -177,13 +177,15 @@ void backward_weight(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, 
               p, input_of<Elem>(p, a.x, a.x_norm), gradient_of<Elem>(p, a.dy, a.dy_norm), a);
 }
 
+const char* refuse(const Conv2dProblem& p) { return p.fusion.x_branches > 0 ? "makes no SK unit's output" : nullptr; }
+
 }  // namespace
 
-const Conv2dForward conv2d_forward_direct_fp32{"direct", nullptr, nullptr, nullptr, forward<float>};
-const Conv2dForward conv2d_forward_direct_bf16{"direct", nullptr, nullptr, nullptr, forward<bf16>};
+const Conv2dForward conv2d_forward_direct_fp32{"direct", refuse, nullptr, nullptr, forward<float>};
+const Conv2dForward conv2d_forward_direct_bf16{"direct", refuse, nullptr, nullptr, forward<bf16>};
 const Conv2dBackwardData conv2d_backward_data_direct_fp32{"direct", nullptr, nullptr, nullptr, backward_data<float>};
 const Conv2dBackwardData conv2d_backward_data_direct_bf16{"direct", nullptr, nullptr, nullptr, backward_data<bf16>};
-const Conv2dBackwardWeight conv2d_backward_weight_direct_fp32{"direct", nullptr, nullptr, nullptr, backward_weight<float>};
-const Conv2dBackwardWeight conv2d_backward_weight_direct_bf16{"direct", nullptr, nullptr, nullptr, backward_weight<bf16>};
+const Conv2dBackwardWeight conv2d_backward_weight_direct_fp32{"direct", refuse, nullptr, nullptr, backward_weight<float>};
+const Conv2dBackwardWeight conv2d_backward_weight_direct_bf16{"direct", refuse, nullptr, nullptr, backward_weight<bf16>};
 
 }  // namespace sknet::cuda

@@ -3,13 +3,17 @@
 #include "cuda/gemm_conv2d.h"
 
 namespace sknet::cuda {
+
+extern template void gemm::forward_selected<Warps<float>>(const Conv2dProblem&, const Conv2dForwardArgs&, const Exec&);
+extern template void gemm::forward_selected<Warps<bf16>>(const Conv2dProblem&, const Conv2dForwardArgs&, const Exec&);
+
 namespace {
 
 const char* refuse_forward(const Conv2dProblem& p) {
   if (p.groups != 1) return "grouped";
   if (p.fusion.x_rows && p.fusion.x_norm) return "the network's input is not read through a norm";
   if (p.fusion.statistics && p.fusion.y_norm) return "leaves statistics or applies a norm, not both";
-  return nullptr;
+  return gemm::selection_refused(p, kMaxBranches);
 }
 
 const char* refuse_backward_data(const Conv2dProblem& p) {

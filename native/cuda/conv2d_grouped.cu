@@ -14,6 +14,7 @@ const char* refuse_shape(const Conv2dProblem& p) {
 
 template <class Elem>
 const char* refuse_forward(const Conv2dProblem& p) {
+  if (p.fusion.x_branches > 0) return "makes no SK unit's output";
   if (p.fusion.x_rows) return "reads no rows of the network's input";
   if (p.fusion.statistics && p.fusion.y_norm) return "leaves statistics or applies a norm, not both";
   return refuse_shape<Elem, false>(p);

@@ -8,6 +8,7 @@ namespace {
 
 template <class Elem>
 const char* refuse(const Conv2dProblem& p) {
+  if (p.fusion.x_branches > 0) return "makes no SK unit's output";
   if (p.fusion.x_rows) return "reads no rows of the network's input";
   if (const char* reason = grouped_refuse(p)) return reason;
   return grouped_reduce_plan<Elem>(grouped_plan(&p, 1, false)).slabs == 0 ? "a tile does not fit shared memory" : nullptr;

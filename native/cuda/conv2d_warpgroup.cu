@@ -5,6 +5,10 @@
 #include "cuda/warpgroups.h"
 
 namespace sknet::cuda {
+
+extern template void gemm::forward_selected<Warpgroups>(const Conv2dProblem&, const Conv2dForwardArgs&, const Exec&);
+extern template void gemm::sum_selected<Warpgroups>(const Conv2dProblem&, const Conv2dBackwardWeightArgs&, const Exec&);
+
 namespace {
 
 constexpr int kFewest = 33;  // summed channels: a step takes 64
@@ -14,7 +18,7 @@ const char* refuse(const Conv2dProblem& p) {
   if (const char* reason = warpgroups_refused()) return reason;
   if (p.fusion.x_rows) return "the network's input is read number by number";
   if (p.fusion.dy_norm) return "reads its gradient as it is";
-  return nullptr;
+  return gemm::selection_refused(p, Warpgroups::kMostBranches);
 }
 
 const char* refuse_forward(const Conv2dProblem& p) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/gemm_rows.h"
+#include "cuda/gemm_selected.h"
 #include "cuda/machine.h"
 #include "cuda/put.h"
 #include "ops/conv2d.h"
@@ -86,7 +87,7 @@ void launch_cols(const ConvProduct<Machine>& product, const Source& source, cons
 
 template <class Machine, class Source, class Epilogue>
 void launch(const ConvProduct<Machine>& product, const Source& source, const Epilogue& epilogue, const Exec& exec) {
-  if constexpr (Machine::kHasWide) {
+  if constexpr (Machine::kHasWide && Source::kTiles <= kMostWideTiles) {
     if (product.rows.out_channels > kNarrowCols) return launch_cols<kWideCols>(product, source, epilogue, exec);
   }
   launch_cols<kNarrowCols>(product, source, epilogue, exec);
@@ -107,22 +108,32 @@ void pack_forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec
   pack(p, forward_product<Machine>(p), a.weight, false, exec);
 }
 
+template <class Machine, class Source>
+void forward_from(const Source& source, const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
+  using Elem = typename Machine::Type;
+  const ConvProduct<Machine> product = forward_product<Machine>(p);
+  Elem* y = static_cast<Elem*>(a.y);
+  if (a.statistics.gamma != nullptr) {
+    const TileSums sums = TileSums::at(exec.workspace, product.all_tiles(), padded(p.out), true);
+    launch(product, source, StatisticsEpilogue<Elem>{y, a.bias, sums}, exec);
+    launch_finish(sums, FinishStatistics{a.statistics, p.out, static_cast<double>(p.n) * p.oh * p.ow}, exec.stream);
+  } else if (a.y_norm.scale != nullptr) {
+    launch(product, source, NormEpilogue<Elem>{y, a.bias, a.y_norm, static_cast<const Elem*>(a.residual)}, exec);
+  } else {
+    launch(product, source, BiasEpilogue<Elem>{y, a.bias}, exec);
+  }
+}
+
+template <class Machine>
+void forward_selected(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
+  with_select_source<Machine>(p, a.selection, [&](const auto& source) { forward_from<Machine>(source, p, a, exec); });
+}
+
 template <class Machine>
 void forward(const Conv2dProblem& p, const Conv2dForwardArgs& a, const Exec& exec) {
   using Elem = typename Machine::Type;
-  const ConvProduct<Machine> product = forward_product<Machine>(p);
-  const auto with_source = [&](const auto& source) {
-    Elem* y = static_cast<Elem*>(a.y);
-    if (a.statistics.gamma != nullptr) {
-      const TileSums sums = TileSums::at(exec.workspace, product.all_tiles(), padded(p.out), true);
-      launch(product, source, StatisticsEpilogue<Elem>{y, a.bias, sums}, exec);
-      launch_finish(sums, FinishStatistics{a.statistics, p.out, static_cast<double>(p.n) * p.oh * p.ow}, exec.stream);
-    } else if (a.y_norm.scale != nullptr) {
-      launch(product, source, NormEpilogue<Elem>{y, a.bias, a.y_norm, static_cast<const Elem*>(a.residual)}, exec);
-    } else {
-      launch(product, source, BiasEpilogue<Elem>{y, a.bias}, exec);
-    }
-  };
+  if (p.fusion.x_branches > 0) return forward_selected<Machine>(p, a, exec);
+  const auto with_source = [&](const auto& source) { forward_from<Machine>(source, p, a, exec); };
   const Elem* x = static_cast<const Elem*>(a.x);
   if constexpr (Machine::kAnySource) {
     if (p.fusion.x_rows) {

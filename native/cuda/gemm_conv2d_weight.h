@@ -3,6 +3,7 @@
 
 #include "cuda/column_sums.h"
 #include "cuda/gemm_reduce.h"
+#include "cuda/gemm_selected.h"
 #include "cuda/machine.h"
 #include "ops/conv2d.h"
 
@@ -12,7 +13,7 @@ inline int tap_channels(const Conv2dProblem& p) { return p.fusion.x_rows ? p.c :
 inline int columns(const Conv2dProblem& p) { return padded(p.kernel * p.kernel * tap_channels(p)); }
 template <class Machine>
 int tile_columns(const Conv2dProblem& p) {
-  return Machine::kHasWide && columns(p) > kNarrowCols ? kWideCols : kNarrowCols;
+  return Machine::kHasWide && columns(p) > kNarrowCols && p.fusion.x_branches <= kMostWideTiles ? kWideCols : kNarrowCols;
 }
 
 template <class Machine>
@@ -41,34 +42,46 @@ void launch_cols(const ConvRows& rows, const ReducePlan& plan, const X& x, const
               exec.stream, rows, plan, x, gradient, reinterpret_cast<float*>(exec.workspace));
 }
 
-template <class Machine>
-void run(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
+// The partial sums.
+template <class Machine, class X>
+void sum_from(const X& x, const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
   using Elem = typename Machine::Type;
   const ReducePlan plan = plan_of<Machine>(p);
   const ConvRows rows = forward_rows(p, tap_channels(p), padded(p.out));
-  const auto launch = [&](const auto& x, const auto& gradient) {
-    if constexpr (Machine::kHasWide) {
+  const auto launch = [&](const auto& gradient) {
+    if constexpr (Machine::kHasWide && X::kTiles <= kMostWideTiles) {
       if (tile_columns<Machine>(p) == kWideCols) return launch_cols<Machine, kWideCols>(rows, plan, x, gradient, exec);
     }
     launch_cols<Machine, kNarrowCols>(rows, plan, x, gradient, exec);
   };
-  const auto with_gradient = [&](const auto& x) {
-    const Elem* dy = static_cast<const Elem*>(a.dy);
-    if constexpr (Machine::kAnySource) {
-      if (a.dy_norm.u != nullptr) return launch(x, GradientSource<Elem>{dy, a.dy_norm});
-    }
-    launch(x, PlainSource<Elem>{dy});
-  };
+  const Elem* dy = static_cast<const Elem*>(a.dy);
+  if constexpr (Machine::kAnySource) {
+    if (a.dy_norm.u != nullptr) return launch(GradientSource<Elem>{dy, a.dy_norm});
+  }
+  launch(PlainSource<Elem>{dy});
+}
+
+template <class Machine>
+void sum_selected(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
+  with_select_source<Machine>(p, a.selection, [&](const auto& x) { sum_from<Machine>(x, p, a, exec); });
+}
+
+template <class Machine>
+void run(const Conv2dProblem& p, const Conv2dBackwardWeightArgs& a, const Exec& exec) {
+  using Elem = typename Machine::Type;
   const auto with_x = [&] {
+    if (p.fusion.x_branches > 0) return sum_selected<Machine>(p, a, exec);
     if constexpr (Machine::kAnySource) {
       if (p.fusion.x_rows) {
-        return with_gradient(RowsSource<Elem>{static_cast<const float*>(a.x), p.kernel, p.dilation, p.c, FastDiv(p.c), FastDiv(p.kernel)});
+        return sum_from<Machine>(
+            RowsSource<Elem>{static_cast<const float*>(a.x), p.kernel, p.dilation, p.c, FastDiv(p.c), FastDiv(p.kernel)}, p, a, exec);
       }
     }
-    if (a.x_norm.scale != nullptr) return with_gradient(NormSource<Elem>{static_cast<const Elem*>(a.x), a.x_norm});
-    with_gradient(PlainSource<Elem>{static_cast<const Elem*>(a.x)});
+    if (a.x_norm.scale != nullptr) return sum_from<Machine>(NormSource<Elem>{static_cast<const Elem*>(a.x), a.x_norm}, p, a, exec);
+    sum_from<Machine>(PlainSource<Elem>{static_cast<const Elem*>(a.x)}, p, a, exec);
   };
   with_x();
+  const ReducePlan plan = plan_of<Machine>(p);
   const int64_t size = static_cast<int64_t>(p.out) * p.kernel * p.kernel * tap_channels(p);
   SIMT_LAUNCH(add_chunks, static_cast<unsigned>((size + 255) / 256), 256, 0, exec.stream, reinterpret_cast<const float*>(exec.workspace),
               plan, p.out, p.c, p.kernel * p.kernel, tap_channels(p), a.dweight);

@@ -10,8 +10,6 @@
 
 namespace sknet::cuda {
 
-constexpr int kReduceStages = 3;
-
 // How the pixels are cut; the same on every device, so that the sums are.
 struct ReducePlan {
   int pixels, rows, cols;                   // rows: channels of dy in memory; cols: kernel * kernel * channels of x in memory
@@ -30,8 +28,13 @@ inline ReducePlan reduce_plan(int64_t pixels, int rows, int cols, int tile_cols,
 }
 
 template <class X, class Gradient, class Product, int kCols>
+inline constexpr int kReduceStage = Product::across_bytes(kTileRows) * Gradient::kTiles + Product::across_bytes(kCols) * X::kTiles;
+
+template <class X, class Gradient, class Product, int kCols>
 constexpr int gemm_reduce_shared() {
-  return kReduceStages * (Product::across_bytes(kTileRows) * Gradient::kTiles + Product::across_bytes(kCols) * X::kTiles);
+  constexpr int kStage = kReduceStage<X, Gradient, Product, kCols>;
+  static_assert(2 * kStage <= kBlockShared);
+  return stages_of(kStage) * kStage;
 }
 
 // partial: [chunk][rows][cols].
@@ -39,7 +42,7 @@ template <class X, class Gradient, class Product, int kCols>
 __global__ void __launch_bounds__(kLanes, 2) gemm_reduce(ConvRows g, ReducePlan r, X x, Gradient gradient, float* partial) {
   using Elem = typename X::Type;
   constexpr int kStep = Product::kStep, kRowTile = Product::across_bytes(kTileRows), kColTile = Product::across_bytes(kCols);
-  constexpr int kRowsTile = kRowTile * Gradient::kTiles, kStage = kRowsTile + kColTile * X::kTiles;
+  constexpr int kRowsTile = kRowTile * Gradient::kTiles, kStage = kReduceStage<X, Gradient, Product, kCols>, kStages = stages_of(kStage);
   // Lanes across the channels of a pixel, and pixels between those of one lane.
   constexpr int kRowAcross = kTileRows / kChunk<Elem>, kColAcross = kCols / kChunk<Elem>;
   constexpr int kRowApart = kLanes / kRowAcross, kColApart = kLanes / kColAcross;
@@ -89,31 +92,33 @@ __global__ void __launch_bounds__(kLanes, 2) gemm_reduce(ConvRows g, ReducePlan 
   };
 
   Product product;
-  issue(0);
-  issue(1);
+#pragma unroll
+  for (int s = 0; s < kStages - 1; ++s) issue(s);
   int stage = 0;
   for (int at = first; at < last; at += kStep) {
-    cp_async_wait<kReduceStages - 2>();
+    cp_async_wait<kStages - 2>();
     if constexpr (Gradient::kReads) {
 #pragma unroll
       for (int i = 0; i < kRowEach; ++i) {
-        const bool in = at + row_pixel + i * kRowApart < last && row < r.rows;
-        if (in) gradient.arrive(row_to + stage * kStage + i * kFarRow, kRowTile, row);
+        const int pixel = at + row_pixel + i * kRowApart;
+        if (pixel < last && row < r.rows) gradient.arrive(row_to + stage * kStage + i * kFarRow, kRowTile, row, pixel);
       }
     }
     if constexpr (X::kReads) {
 #pragma unroll
       for (int i = 0; i < kColEach; ++i) {
-        if (inside >> (kColEach + i) & 1) x.arrive(col_to + stage * kStage + i * kFarCol, kColTile, c);
+        if (inside >> ((kStages - 2) * kColEach + i) & 1) {
+          x.arrive(col_to + stage * kStage + i * kFarCol, kColTile, c, at + col_pixel + i * kColApart);
+        }
       }
     }
     Product::show();
     __syncthreads();
-    if (!Product::kAsync) issue(stage == 0 ? 2 : stage - 1);
+    if (!Product::kAsync) issue(stage == 0 ? kStages - 1 : stage - 1);
     product.across(shared + stage * kStage, shared + stage * kStage + kRowsTile);
-    if (Product::kAsync) issue(stage == 0 ? 2 : stage - 1);
+    if (Product::kAsync) issue(stage == 0 ? kStages - 1 : stage - 1);
     product.settle();
-    stage = stage == 2 ? 0 : stage + 1;
+    stage = stage == kStages - 1 ? 0 : stage + 1;
   }
   float* to = partial + static_cast<int64_t>(chunk) * r.rows * r.cols;
 #pragma unroll

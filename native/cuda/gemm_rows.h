@@ -1,6 +1,6 @@
 // A convolution, or its transpose, as a matrix product: rows are pixels, columns the channels that are written, summed over the taps and
-// channels that are read. A block makes 128 rows by kCols columns, three steps under way at a time. What goes with it, batch norms read
-// through, statistics, gates, additions, happens while the numbers pass by (row_source.h, row_epilogue.h).
+// channels that are read. A block makes 128 rows by kCols columns, two or three steps (stages) in shared memory at a time. What goes with
+// it, batch norms read through, statistics, gates, additions, happens while the numbers pass by (row_source.h, row_epilogue.h).
 #pragma once
 
 #include "cuda/conv_axis.h"
@@ -11,14 +11,17 @@
 
 namespace sknet::cuda {
 
-constexpr int kStages = 3;
-
 template <class Source, class Product>
 inline constexpr int kRowTileBytes = Product::along_bytes(kTileRows) * Source::kTiles;
 
 template <class Source, class Product, int kCols>
+inline constexpr int kRowsStage = kRowTileBytes<Source, Product> + Product::along_bytes(kCols);
+
+template <class Source, class Product, int kCols>
 constexpr int gemm_rows_shared() {
-  const int stages = kStages * (kRowTileBytes<Source, Product> + Product::along_bytes(kCols));
+  constexpr int kStage = kRowsStage<Source, Product, kCols>;
+  static_assert(2 * kStage <= kBlockShared);
+  const int stages = stages_of(kStage) * kStage;
   const int slice = Product::kSliceRows * slice_pitch(kCols) * static_cast<int>(sizeof(float));
   return stages > slice ? stages : slice;
 }
@@ -42,7 +45,7 @@ __global__ void __launch_bounds__(kLanes, 2)
   constexpr int kStep = Product::kStep, kAcross = Product::kStepBytes / 16, kApart = kLanes / kAcross;  // chunks of a row; rows of a lane
   constexpr int kRowEach = kTileRows / kApart, kColEach = kCols / kApart;
   constexpr int kFarRow = Product::along_bytes(kApart), kTile = Product::along_bytes(kTileRows);
-  constexpr int kRowsTile = kRowTileBytes<Source, Product>, kStage = kRowsTile + Product::along_bytes(kCols);
+  constexpr int kRowsTile = kRowTileBytes<Source, Product>, kStage = kRowsStage<Source, Product, kCols>, kStages = stages_of(kStage);
   SIMT_DYN_SHARED(char, shared);
   const int t = static_cast<int>(threadIdx.x), phase = static_cast<int>(blockIdx.y);
   const int col_tiles = ceil_div(g.out_channels, kCols), tile = static_cast<int>(blockIdx.x) / col_tiles;
@@ -98,8 +101,8 @@ __global__ void __launch_bounds__(kLanes, 2)
   };
 
   Product product;
-  issue(0);
-  issue(1);
+#pragma unroll
+  for (int s = 0; s < kStages - 1; ++s) issue(s);
   int stage = 0;
   for (int step = 0; step < steps; ++step) {
     cp_async_wait<kStages - 2>();
@@ -108,7 +111,7 @@ __global__ void __launch_bounds__(kLanes, 2)
 #pragma unroll
       for (int i = 0; i < kRowEach; ++i) {
         char* chunk = shared + stage * kStage + my_place + i * kFarRow;
-        if (inside >> (kRowEach + i) & 1) source.arrive(chunk, kTile, arriving_c);
+        if (inside >> ((kStages - 2) * kRowEach + i) & 1) source.arrive(chunk, kTile, arriving_c, row0 + my_row + i * kApart);
       }
       arriving_c += kStep;
       if (arriving_c >= depth * kStep) arriving_c = my_chunk * kChunk<Elem>;
@@ -116,10 +119,10 @@ __global__ void __launch_bounds__(kLanes, 2)
     Product::show();
     product.settle();
     __syncthreads();
-    if (!Product::kAsync) issue(stage == 0 ? 2 : stage - 1);
+    if (!Product::kAsync) issue(stage == 0 ? kStages - 1 : stage - 1);
     product.along(at, at + kRowsTile);
-    if (Product::kAsync) issue(stage == 0 ? 2 : stage - 1);
-    stage = stage == 2 ? 0 : stage + 1;
+    if (Product::kAsync) issue(stage == 0 ? kStages - 1 : stage - 1);
+    stage = stage == kStages - 1 ? 0 : stage + 1;
   }
   cp_async_wait<0>();
   product.settle();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/multiply.h"
+#include "ops/selection.h"
 
 namespace sknet::cuda {
 
@@ -16,6 +17,7 @@ struct Warps {
   static constexpr int kStep = PaddedTiles<Elem>::kStep;
   static constexpr bool kAnySource = true;             // row_source.h: also the network's input, and gradients through a norm
   static constexpr bool kHasWide = sizeof(Elem) == 2;  // in float32 wide tiles do not fit the registers
+  static constexpr int kMostBranches = kMaxBranches;   // of an SK unit, whose tiles fit shared memory
 };
 
 }  // namespace sknet::cuda

@@ -12,6 +12,7 @@ struct Warpgroups {
   using Product = WarpgroupMultiply<kCols>;
   static constexpr int kStep = Product<kWideCols>::kStep;
   static constexpr bool kHasWide = true, kAnySource = false;
+  static constexpr int kMostBranches = 2;
 };
 
 }  // namespace sknet::cuda

@@ -22,6 +22,7 @@ namespace {
   {                                                                                                                                  \
       .block = kRows,                                                                                                                \
       .elem_bytes = bytes,                                                                                                           \
+      .spare_memory = true,                                                                                                          \
       .conv2d_forward = {&conv2d_forward_grouped_##type, &conv2d_forward_gemm_##type, &conv2d_forward_cublas_##type,                 \
                          &conv2d_forward_direct_##type},                                                                             \
       .conv2d_backward_data = {&conv2d_backward_data_grouped_##type, &conv2d_backward_data_gemm_##type,                              \

@@ -6,6 +6,7 @@
 
 #include "ops/candidate.h"
 #include "ops/normalize.h"
+#include "ops/selection.h"
 
 namespace sknet {
 
@@ -13,6 +14,7 @@ namespace sknet {
 struct Conv2dFusion {
   bool x_rows = false;      // x is the network's input, float32 NHWC, not blocked
   bool x_norm = false;      // x is read through a batch norm
+  int x_branches = 0;       // x is the output of an SK unit of so many branches that nobody wrote: made of them (selection.h)
   bool statistics = false;  // forward leaves y's statistics
   bool y_norm = false;      // forward writes relu?(scale y + shift + residual): inference
   bool dy_norm = false;     // dy is read through BN's backward
@@ -27,7 +29,7 @@ struct Conv2dProblem {
 };
 
 struct Conv2dForwardArgs {
-  const void* x;  // [n, h, w, c]
+  const void* x;  // [n, h, w, c]; with x_branches: null
   Normalize x_norm;
   const float* weight;  // [out, c / groups, kernel, kernel]
   const float* bias;    // [out] or null
@@ -35,6 +37,7 @@ struct Conv2dForwardArgs {
   NormStatistics statistics;
   Normalize y_norm;
   const void* residual;  // with y_norm, or null
+  Selection selection = {};
 };
 
 struct Conv2dBackwardDataArgs {
@@ -47,12 +50,13 @@ struct Conv2dBackwardDataArgs {
 };
 
 struct Conv2dBackwardWeightArgs {
-  const void* x;  // [n, h, w, c]
+  const void* x;  // [n, h, w, c]; with x_branches: null
   Normalize x_norm;
   const void* dy;  // [n, oh, ow, out]
   NormGradient dy_norm;
   float* dweight;  // [out, c / groups, kernel, kernel]
   float* dbias;    // [out] or null
+  Selection selection = {};
 };
 
 using Conv2dForward = Candidate<Conv2dProblem, Conv2dForwardArgs>;

@@ -30,6 +30,8 @@ struct OpTable {
 
   int block;       // channels that lie together in memory, or kRows (layout.h)
   int elem_bytes;  // of an activation: 4 float32, 2 bfloat16
+  // Memory is a device's own and runs out before time does: workspaces lie among the activations, outputs that cost little are made again.
+  bool spare_memory;
   List<Conv2dForward> conv2d_forward;
   List<Conv2dBackwardData> conv2d_backward_data;
   List<Conv2dBackwardWeight> conv2d_backward_weight;

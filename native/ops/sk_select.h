@@ -1,8 +1,9 @@
-// Last part of the selective kernel unit: v = sum_m a_m U_m with U_m = max(scale_m u_m + shift_m, 0). Without attention it is the plain
-// sum of the branches (a = 1, FACTS 1.8). Activations are blocked (layout.h); C is c padded to whole blocks.
+// Last part of the selective kernel unit: its output v, as selection.h says. A convolution behind it may make v itself (Conv2dFusion).
+// Activations are blocked (layout.h); C is c padded to whole blocks.
 #pragma once
 
-#include "ops/sk_split.h"
+#include "ops/candidate.h"
+#include "ops/selection.h"
 
 namespace sknet {
 
@@ -10,12 +11,8 @@ struct SkSelectProblem {
   int branches, n, hw, c;
 };
 
-struct SkSelectForwardArgs {
-  const void* u[kMaxBranches];       // [n, hw, c]
-  const float* scale[kMaxBranches];  // [C]
-  const float* shift[kMaxBranches];  // [C]
-  const float* attention;            // [M, n, C] or null
-  void* v;                           // [n, hw, c]
+struct SkSelectForwardArgs : Selection {
+  void* v = nullptr;  // [n, hw, c]
 };
 
 struct SkSelectBackwardArgs {

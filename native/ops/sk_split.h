@@ -9,8 +9,6 @@
 
 namespace sknet {
 
-constexpr int kMaxBranches = 4;
-
 struct SkSplitProblem {
   int branches;                      // M, 1..kMaxBranches
   Conv2dProblem conv[kMaxBranches];  // same n, h, w, c, out, stride, oh, ow in all; their `fusion` is unused

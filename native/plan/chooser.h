@@ -30,6 +30,7 @@ class Chooser {
   // What an earlier contest of all candidates found, so that none has to be asked again; no trials where there was none.
   virtual Contest known(const std::string&, const Conv2dProblem&) { return {}; }
   virtual Contest known(const std::string&, const SkSplitProblem&) { return {}; }
+  virtual Contest known(const std::string&, const SkSelectProblem&) { return {}; }
   virtual Contest known(const std::string&, const BatchNormProblem&) { return {}; }
   template <class Problem>
   Contest known(const std::string&, const Problem&) {
@@ -43,6 +44,7 @@ class Chooser {
   virtual Contest time(const std::string&, const List<Conv2dBackwardWeight>&, const Conv2dProblem&, const Refusals&, bool) { return {}; }
   virtual Contest time(const std::string&, const List<SkSplitForward>&, const SkSplitProblem&, const Refusals&, bool) { return {}; }
   virtual Contest time(const std::string&, const List<SkSplitBackward>&, const SkSplitProblem&, const Refusals&, bool) { return {}; }
+  virtual Contest time(const std::string&, const List<SkSelectForward>&, const SkSelectProblem&, const Refusals&, bool) { return {}; }
   virtual Contest time(const std::string&, const List<BatchNormStatistics>&, const BatchNormProblem&, const Refusals&, bool) { return {}; }
   virtual Contest time(const std::string&, const List<BatchNormApply>&, const BatchNormProblem&, const Refusals&, bool) { return {}; }
   virtual Contest time(const std::string&, const List<BatchNormClose>&, const BatchNormProblem&, const Refusals&, bool) { return {}; }

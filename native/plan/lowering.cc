@@ -37,6 +37,16 @@ int Lowering::norm_behind(int index) const {
   return reader.spec.op == "batch_norm" && reader.inputs[0] == index ? readers[0] : kNone;
 }
 
+Reading Lowering::reading_again(int index) {
+  if (index == kNetworkInput) return reading_of(index);
+  const auto make = lowering_of(layer(index).spec.op).output_again;
+  if (table.spare_memory && make != nullptr && !saved(index).stays) {
+    saved(index).output = {.ref = make(*this, index)};
+    saved(index).stays = true;
+  }
+  return reading_of(index);
+}
+
 Ref Lowering::new_value(int64_t floats) {
   values.push_back({.floats = floats});
   return {Region::kActivation, static_cast<int64_t>(values.size()) - 1};

@@ -16,12 +16,23 @@
 
 namespace sknet::plan {
 
-// How a layer's output is read: as it lies at `ref`, or through a batch norm that nobody applied.
+// The branches of an SK unit, to make its output of (ops/selection.h).
+struct BranchRefs {
+  int branches = 0;
+  Ref u[kMaxBranches], scale[kMaxBranches], shift[kMaxBranches];
+  Ref attention;
+  std::string note;  // why whoever reads the unit's output makes it (StepInfo)
+};
+
+// How a layer's output is read: as it lies at `ref`, through a batch norm that nobody applied, or made of the branches of an SK unit that
+// nobody put together.
 struct Reading {
   Ref ref;
   Ref scale, shift;  // none: as it is
   bool relu = false;
+  std::shared_ptr<const BranchRefs> unit;  // null: not of branches
   bool through_norm() const { return scale.region != Region::kNone; }
+  int branches() const { return unit == nullptr ? 0 : unit->branches; }
 };
 
 // How the gradient of a layer's output is read: as it lies, or through the backward of the batch norm layer `norm`.
@@ -46,6 +57,7 @@ struct Norm {
 struct Saved {
   Reading output;
   std::shared_ptr<void> kept;
+  bool stays = false;  // whoever reads the output in backward finds it as forward did
 };
 
 class Lowering {
@@ -77,6 +89,12 @@ class Lowering {
   Ref new_doubles(int64_t count) { return new_value(2 * count); }
   const Layer& layer(int index) const { return graph.layers[static_cast<size_t>(index)]; }
   Reading reading_of(int layer) const { return layer == kNetworkInput ? Reading{.ref = input} : saved(layer).output; }
+  // For a layer's backward: an output that did not stay is made again before the first who reads it there.
+  Reading reading_again(int layer);
+  // For a layer that remembers in forward where it will read in backward: the output stays.
+  void stay(int layer) {
+    if (layer != kNetworkInput) saved(layer).stays = true;
+  }
   Saved& saved(int layer) { return saved_[static_cast<size_t>(layer)]; }
   const Saved& saved(int layer) const { return saved_[static_cast<size_t>(layer)]; }
   Ref weight(const std::string& name) const { return {Region::kValues, graph.tensor(name).offset}; }

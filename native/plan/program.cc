@@ -68,7 +68,7 @@ Program::Program(PlanSpec plan_spec, const OpTable& table, int threads, Chooser&
     : spec(std::move(plan_spec)), graph(build_graph(spec)), layout{table.block, table.elem_bytes} {
   if (spec.fuse) fuse(graph);
   lower(table, chooser);
-  place_workspaces();
+  place_workspaces(table);
   if (spec.mode != Mode::kInfer) update.emplace(update_spec(spec, graph), table);
   lay_out(threads);
   if (spec.mode != Mode::kTrain) return;
@@ -94,10 +94,10 @@ void Program::lower(const OpTable& table, Chooser& chooser) {
   input_gradient = lowering.input_gradient;
 }
 
-// On a device among the activations, where there is room while others are dead: where most are alive, behind the last forward step, the
-// images are small, and so are workspaces. On the CPU all steps share one, which stays in the caches.
-void Program::place_workspaces() {
-  if (layout.block != kRows) return;
+// Among the activations there is room while others are dead: where most are alive, behind the last forward step, the images are small, and
+// so are workspaces. Else all steps share one, which stays in a CPU's caches.
+void Program::place_workspaces(const OpTable& table) {
+  if (!table.spare_memory) return;
   for (size_t i = 0; i < steps.size(); ++i) {
     Step& step = steps[i];
     if (step.workspace == 0) continue;

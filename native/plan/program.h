@@ -73,7 +73,7 @@ class Program {
 
  private:
   void lower(const OpTable& table, Chooser& chooser);
-  void place_workspaces();
+  void place_workspaces(const OpTable& table);
   void lay_out(int threads);
 };
 

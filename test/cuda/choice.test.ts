@@ -172,6 +172,33 @@ describe('candidates are timed on cuda-emulated', function () {
       })
     }
 
+    it('of an SK unit, that a convolution makes of the branches instead: forward, and again in backward', () => {
+      const unit: LayerCase = {
+        name: 'a unit and a convolution',
+        input: [2, 4, 3, 8],
+        layers: [l.skUnit('u', 'input', 8, l.dilatedBranches(2, 4), 4), l.conv2d('a', 'u', 12)],
+      }
+      const selects = (steps: readonly PlanStep[]) => steps.filter(({ op }) => op === 'sk_select_forward')
+      // By how much reading the branches is slower, in passes: two are spared in training, one in inference.
+      for (const [slower, inTraining, inInference, note] of [
+        [0.9, 0, 0, 'sk_select_forward in passing: 860.0000 ms, in a pass of its own 900.0000 ms'],
+        [1.1, 2, 1, 'sk_select_forward in a pass of its own: 900.0000 ms, in passing 940.0000 ms'],
+      ] as const) {
+        for (let round = 0; round < 2; round++) {
+          for (const mode of ['block', 'infer'] as const) planSteps(unit, mode)
+          doctor(folder, (problem) =>
+            problem.startsWith('sk_select') ? 0.2 : problem.includes('x_branches2') ? 0.25 + slower * 0.2 : 0.25,
+          )
+        }
+        const drawnUnit = drawCase(unit)
+        const { steps, ...result } = run(unit)
+        compareBlock(note, unit, drawnUnit, { steps, ...result })
+        expect(selects(steps)).to.have.lengthOf(inTraining)
+        expect((selects(steps)[0] ?? steps.find(({ op }) => op === 'conv2d_forward')!).note).to.equal(note)
+        expect(selects(planSteps(unit, 'infer'))).to.have.lengthOf(inInference)
+      }
+    })
+
     it('by real times, with the same numbers', () => {
       compareBlock('timed', bottlenecks, drawn, run(bottlenecks))
     })

@@ -24,21 +24,69 @@ struct Geometry {
   }
 };
 
-// x as the convolution reads it: blocked or as float32 rows, as it is or through a norm.
+// The branches of an SK unit, and what its output is.
+template <class Elem>
+struct UnitBranches {
+  std::vector<Activation<Elem>> u;
+  std::vector<Vector> scale, shift;
+  int images, pixels, channels;  // pixels: of an image
+  bool attended;                 // or a plain sum
+  std::vector<float> attention;  // [M, n, C], zeros in the padding
+  Buffer<float> attention_memory;
+  UnitBranches(const Conv2dProblem& p, bool attended, Numbers* n)
+      : images(p.n), pixels(p.h * p.w), channels(p.c), attended(attended), attention(weights(p, n)), attention_memory(attention) {
+    for (int m = 0; m < p.fusion.x_branches; ++m) {
+      u.emplace_back(p.n * p.h * p.w, p.c, n);
+      scale.emplace_back(p.c, n, 1.0f, 0.3f);
+      shift.emplace_back(p.c, n, 0.0f, 0.3f);
+    }
+  }
+  static std::vector<float> weights(const Conv2dProblem& p, Numbers* n) {
+    const int width = padded_to_8(p.c), count = p.fusion.x_branches * p.n * width;
+    std::vector<float> all(static_cast<size_t>(count > 0 ? count : 1), 0.0f);
+    for (int i = 0; i < count; ++i) {
+      if (i % width < p.c) all[static_cast<size_t>(i)] = 0.5f + 0.4f * n->next();
+    }
+    return all;
+  }
+  Selection args() const {
+    Selection s;
+    for (size_t m = 0; m < u.size(); ++m) {
+      s.u[m] = u[m].device();
+      s.scale[m] = scale[m].device();
+      s.shift[m] = shift[m].device();
+    }
+    s.attention = attended ? attention_memory.device() : nullptr;
+    return s;
+  }
+  double at(int pixel, int c) const {
+    double v = 0;
+    for (size_t m = 0; m < u.size(); ++m) {
+      const size_t row = m * static_cast<size_t>(images) + static_cast<size_t>(pixel / pixels);
+      const double weight = !attended ? 1 : attention[row * static_cast<size_t>(padded_to_8(channels)) + static_cast<size_t>(c)];
+      v += weight * std::max(0.0, scale[m][c] * u[m].at(pixel, c) + shift[m][c]);
+    }
+    return v;
+  }
+};
+
+// x as the convolution reads it: blocked or as float32 rows, as it is or through a norm, or made of an SK unit's branches.
 template <class Elem>
 struct Input {
   Activation<Elem> x;
   std::vector<float> rows;
   Buffer<float> rows_memory;
   Vector scale, shift;
+  UnitBranches<Elem> unit;
   Conv2dFusion fusion;
   int channels;
-  Input(const Conv2dProblem& p, Numbers* n, float mean)
+  Input(const Conv2dProblem& p, Numbers* n, float mean, bool attended)
       : x(p.n * p.h * p.w, p.c, n, mean),
         rows(random_rows(p, n)),
         rows_memory(rows),
         scale(p.c, n, 1, 0.3f),
         shift(p.c, n, 0, 0.3f),
+        unit(p, attended, n),
         fusion(p.fusion),
         channels(p.c) {}
   static std::vector<float> random_rows(const Conv2dProblem& p, Numbers* n) {
@@ -46,10 +94,14 @@ struct Input {
     for (float& v : all) v = n->next();
     return all;
   }
-  const void* device() const { return fusion.x_rows ? static_cast<const void*>(rows_memory.device()) : x.device(); }
+  const void* device() const {
+    if (fusion.x_branches > 0) return nullptr;
+    return fusion.x_rows ? static_cast<const void*>(rows_memory.device()) : x.device();
+  }
   Normalize norm() const { return fusion.x_norm ? Normalize{scale.device(), shift.device(), true} : Normalize{}; }
   double at(int pixel, int c) const {
     if (fusion.x_rows) return rounded<Elem>(rows[static_cast<size_t>(pixel * channels + c)]);
+    if (fusion.x_branches > 0) return rounded<Elem>(unit.at(pixel, c));
     if (!fusion.x_norm) return x.at(pixel, c);
     const double z = scale[c] * x.at(pixel, c) + shift[c];
     return rounded<Elem>(z > 0 ? z : 0);
@@ -80,17 +132,19 @@ struct Gradient {
 };
 
 template <class Elem>
-void check_forward(const Conv2dForward& candidate, const Geometry& geometry, const Conv2dFusion& fusion, bool with_bias, float mean = 0) {
+void check_forward(const Conv2dForward& candidate, const Geometry& geometry, const Conv2dFusion& fusion, bool with_bias, float mean = 0,
+                   bool attended = true) {
   const Conv2dProblem p = geometry.problem(fusion);
   Numbers numbers(static_cast<uint32_t>(p.c * 7 + p.out));
   const int pixels = p.n * p.oh * p.ow;
-  const Input<Elem> x(p, &numbers, mean);
+  const Input<Elem> x(p, &numbers, mean, attended);
   const Vector weight(weight_count(p), &numbers, 0, 0.5f), bias(p.out, &numbers, 0, 1), scale(p.out, &numbers, 1, 0.3f),
       shift(p.out, &numbers, 0, 0.3f);
   const Activation<Elem> residual(pixels, p.out, &numbers);
   Activation<Elem> y(pixels, p.out, nullptr);
   StatisticsResult statistics(p.out, &numbers);
-  Conv2dForwardArgs a{x.device(), x.norm(), weight.device(), with_bias ? bias.device() : nullptr, y.device(), {}, {}, nullptr};
+  Conv2dForwardArgs a{x.device(), x.norm(), weight.device(), with_bias ? bias.device() : nullptr, y.device(), {},
+                      {},         nullptr,  x.unit.args()};
   if (fusion.statistics) a.statistics = statistics.args();
   if (fusion.y_norm) a.y_norm = {scale.device(), shift.device(), true};
   if (fusion.y_norm && with_bias) a.residual = residual.device();
@@ -159,15 +213,16 @@ void check_backward_data(const Conv2dBackwardData& candidate, const Geometry& ge
 }
 
 template <class Elem>
-void check_backward_weight(const Conv2dBackwardWeight& candidate, const Geometry& geometry, const Conv2dFusion& fusion, bool with_bias) {
+void check_backward_weight(const Conv2dBackwardWeight& candidate, const Geometry& geometry, const Conv2dFusion& fusion, bool with_bias,
+                           bool attended = true) {
   const Conv2dProblem p = geometry.problem(fusion);
   Numbers numbers(static_cast<uint32_t>(p.c * 3 + p.out));
-  const Input<Elem> x(p, &numbers, 0);
+  const Input<Elem> x(p, &numbers, 0, attended);
   const Gradient<Elem> dy(p, &numbers);
   Vector dweight(weight_count(p), nullptr), dbias(p.out, nullptr);
   if (!run(candidate, p,
-           Conv2dBackwardWeightArgs{x.device(), x.norm(), dy.dy.device(), dy.args(), dweight.device(),
-                                    with_bias ? dbias.device() : nullptr})) {
+           Conv2dBackwardWeightArgs{x.device(), x.norm(), dy.dy.device(), dy.args(), dweight.device(), with_bias ? dbias.device() : nullptr,
+                                    x.unit.args()})) {
     return;
   }
   std::vector<double> exact(static_cast<size_t>(weight_count(p)), 0.0), bias(static_cast<size_t>(p.out), 0.0);
@@ -212,6 +267,21 @@ void check_conv2d(const Conv2dCandidates& c, const Geometry& g, int number) {
   check_backward_weight<Elem>(c.weight, g, {.x_norm = true}, false);
   check_backward_weight<Elem>(c.weight, g, {.dy_norm = true}, true);
   check_backward_weight<Elem>(c.weight, g, {.x_norm = true, .dy_norm = true}, false);
+}
+
+// The same, reading the branches of an SK unit.
+template <class Elem>
+void check_selected(const Conv2dCandidates& c, const Geometry& g) {
+  const bool several = g.problem({}).oh * g.problem({}).ow * g.n > 1;
+  for (int branches = 1; branches <= kMaxBranches; ++branches) {
+    for (const bool attended : {true, false}) {
+      check_forward<Elem>(c.forward, g, {.x_branches = branches}, true, 0, attended);
+      check_forward<Elem>(c.forward, g, {.x_branches = branches, .statistics = several}, false, 0, attended);
+      check_forward<Elem>(c.forward, g, {.x_branches = branches, .y_norm = true}, true, 0, attended);
+      check_backward_weight<Elem>(c.weight, g, {.x_branches = branches}, true, attended);
+      check_backward_weight<Elem>(c.weight, g, {.x_branches = branches, .dy_norm = true}, false, attended);
+    }
+  }
 }
 
 }  // namespace sknet::cuda::test

@@ -22,6 +22,18 @@ const Geometry kWindows[] = {
 };
 const Geometry kStems[] = {{2, 17, 18, 3, 64, 7, 2, 3, 1, 1}, {1, 1, 1, 3, 8, 7, 2, 3, 1, 1}, {2, 8, 8, 3, 70, 3, 1, 1, 1, 1}};
 
+// Behind an SK unit: more steps than there are in shared memory, both widths of tiles, several images in a tile.
+const Geometry kSelected[] = {
+    {1, 1, 1, 1, 1, 1, 1, 0, 1, 1},    {3, 5, 7, 33, 33, 1, 1, 0, 1, 1},  {2, 7, 9, 17, 5, 1, 2, 0, 1, 1},
+    {1, 3, 3, 4, 4, 1, 1, 1, 1, 1},    {3, 7, 7, 200, 70, 1, 1, 0, 1, 1}, {2, 6, 5, 136, 136, 1, 1, 0, 1, 1},
+    {9, 12, 12, 8, 16, 1, 1, 0, 1, 1},
+};
+
+template <class Elem>
+void check_all_selected(const Conv2dCandidates& candidates) {
+  for (const Geometry& geometry : kSelected) check_selected<Elem>(candidates, geometry);
+}
+
 template <class Elem, size_t kCount>
 void check_all(const Conv2dCandidates& candidates, const Geometry (&all)[kCount]) {
   int number = 0;
@@ -43,6 +55,8 @@ SIMT_TEST(gemm_pointwise_bf16) { check_all<bf16>(kBf16, kPointwise); }
 SIMT_TEST(gemm_pointwise_fp32) { check_all<float>(kFp32, kPointwise); }
 SIMT_TEST(gemm_windows_bf16) { check_all<bf16>(kBf16, kWindows); }
 SIMT_TEST(gemm_windows_fp32) { check_all<float>(kFp32, kWindows); }
+SIMT_TEST(gemm_selected_bf16) { check_all_selected<bf16>(kBf16); }
+SIMT_TEST(gemm_selected_fp32) { check_all_selected<float>(kFp32); }
 SIMT_TEST(gemm_stem_bf16) { check_stems<bf16>(kBf16); }
 SIMT_TEST(gemm_stem_fp32) { check_stems<float>(kFp32); }
 
@@ -57,6 +71,14 @@ SIMT_TEST(gemm_refuses) {
   expect_refused(conv2d_backward_data_gemm_bf16, far_apart, {});
   expect_refused(conv2d_forward_gemm_bf16, dense, {.x_rows = true, .x_norm = true});
   expect_refused(conv2d_forward_gemm_bf16, dense, {.statistics = true, .y_norm = true});
+  const Geometry window{1, 4, 4, 8, 8, 3, 1, 1, 1, 1}, many{1, 4, 4, 8, 520, 1, 1, 0, 1, 1};
+  for (const auto& [geometry, fusion] : {std::pair<Geometry, Conv2dFusion>{window, {.x_branches = 2}},
+                                         {many, {.x_branches = 2}},
+                                         {dense, {.x_norm = true, .x_branches = 2}},
+                                         {dense, {.x_rows = true, .x_branches = 2}}}) {
+    expect_refused(conv2d_forward_gemm_bf16, geometry, fusion);
+    expect_refused(conv2d_backward_weight_gemm_bf16, geometry, fusion);
+  }
 }
 
 }  // namespace

@@ -32,6 +32,10 @@ SIMT_TEST(warpgroup_trial) {
 SIMT_TEST(warpgroup_pointwise) { check_all(kPointwise); }
 SIMT_TEST(warpgroup_windows) { check_all(kWindows); }
 
+SIMT_TEST(warpgroup_selected) {
+  for (const Geometry& geometry : kPointwise) check_selected<bf16>(kCandidates, geometry);
+}
+
 SIMT_TEST(warpgroup_refuses) {
   const auto expect_refused = [](const auto& candidate, const Geometry& g, const Conv2dFusion& fusion) {
     simt_test::expect(candidate.refuse(g.problem(fusion)) != nullptr, "accepts " + describe(g.problem(fusion)));
@@ -43,6 +47,8 @@ SIMT_TEST(warpgroup_refuses) {
   expect_refused(conv2d_forward_warpgroup_bf16, dense, {.x_rows = true});
   expect_refused(conv2d_backward_data_warpgroup_bf16, dense, {.dy_norm = true});
   expect_refused(conv2d_backward_weight_warpgroup_bf16, dense, {.dy_norm = true});
+  expect_refused(conv2d_forward_warpgroup_bf16, dense, {.x_branches = 3});
+  expect_refused(conv2d_backward_weight_warpgroup_bf16, dense, {.x_branches = 3});
 }
 
 }  // namespace

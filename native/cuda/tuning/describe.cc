@@ -7,10 +7,11 @@ namespace sknet::cuda {
 namespace {
 
 std::string flags(const Conv2dFusion& fusion) {
-  const auto& [x_rows, x_norm, statistics, y_norm, dy_norm, close] = fusion;
+  const auto& [x_rows, x_norm, x_branches, statistics, y_norm, dy_norm, close] = fusion;
   std::string text;
   if (x_rows) text += " x_rows";
   if (x_norm) text += " x_norm";
+  if (x_branches > 0) text += " x_branches" + std::to_string(x_branches);
   if (statistics) text += " statistics";
   if (y_norm) text += " y_norm";
   if (dy_norm) text += " dy_norm";
@@ -33,6 +34,10 @@ std::string describe(const SkSplitProblem& p) {
   if (p.x_norm) text += " x_norm";
   if (p.close) text += " close";
   return text;
+}
+
+std::string describe(const SkSelectProblem& p) {
+  return std::to_string(p.n) + "x" + std::to_string(p.hw) + "x" + std::to_string(p.c) + " m" + std::to_string(p.branches);
 }
 
 std::string describe(const BatchNormProblem& p) { return std::to_string(p.n) + "x" + std::to_string(p.hw) + "x" + std::to_string(p.c); }

@@ -9,6 +9,7 @@ namespace sknet::cuda {
 
 std::string describe(const Conv2dProblem& p);
 std::string describe(const SkSplitProblem& p);
+std::string describe(const SkSelectProblem& p);
 std::string describe(const BatchNormProblem& p);
 
 }  // namespace sknet::cuda

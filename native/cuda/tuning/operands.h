@@ -22,7 +22,21 @@ inline NormClose make_close(Scratch& s, int64_t rows, int c) {
 inline NormGradient make_gradient(Scratch& s, int64_t rows, int c) {
   return {s.activation(rows, c), s.channels(c), s.channels(c), s.channels(c), s.channels(c)};
 }
+inline Selection make_selection(Scratch& s, int branches, int64_t rows, int images, int c) {
+  Selection selection;
+  for (int m = 0; m < branches; ++m) {
+    selection.u[m] = s.activation(rows, c);
+    selection.scale[m] = s.channels(c);
+    selection.shift[m] = s.channels(c);
+  }
+  selection.attention = s.floats(int64_t{branches} * images * padded_channels(c, kRows));
+  return selection;
+}
+inline Selection make_selection(Scratch& s, const Conv2dProblem& p) {
+  return p.fusion.x_branches > 0 ? make_selection(s, p.fusion.x_branches, input_rows_of(p), p.n, p.c) : Selection{};
+}
 inline const void* make_input(Scratch& s, const Conv2dProblem& p) {
+  if (p.fusion.x_branches > 0) return nullptr;
   return p.fusion.x_rows ? s.floats(input_rows_of(p) * p.c) : s.activation(input_rows_of(p), p.c);
 }
 
@@ -30,6 +44,7 @@ inline void make_operands(Scratch& s, const Conv2dProblem& p, Conv2dForwardArgs*
   *a = {
       .x = make_input(s, p), .x_norm = {}, .weight = s.floats(weights_of(p)), .bias = nullptr, .y = s.activation(output_rows_of(p), p.out)};
   if (p.fusion.x_norm) a->x_norm = make_normalize(s, p.c);
+  a->selection = make_selection(s, p);
   if (p.fusion.statistics) a->statistics = make_statistics(s, p.out);
   if (!p.fusion.y_norm) return;
   a->y_norm = make_normalize(s, p.out);
@@ -53,6 +68,7 @@ inline void make_operands(Scratch& s, const Conv2dProblem& p, Conv2dBackwardWeig
   *a = {
       .x = make_input(s, p), .x_norm = {}, .dy = s.activation(output_rows_of(p), p.out), .dy_norm = {}, .dweight = s.floats(weights_of(p))};
   if (p.fusion.x_norm) a->x_norm = make_normalize(s, p.c);
+  a->selection = make_selection(s, p);
   if (p.fusion.dy_norm) a->dy_norm = make_gradient(s, output_rows_of(p), p.out);
 }
 
@@ -92,6 +108,11 @@ inline void make_operands(Scratch& s, const SkSplitProblem& p, SkSplitBackwardAr
   } else {
     a->add = s.activation(in, conv.c);
   }
+}
+
+inline void make_operands(Scratch& s, const SkSelectProblem& p, SkSelectForwardArgs* a) {
+  const int64_t rows = int64_t{p.n} * p.hw;
+  *a = {make_selection(s, p.branches, rows, p.n, p.c), s.activation(rows, p.c)};
 }
 
 inline void make_operands(Scratch& s, const BatchNormProblem& p, BatchNormStatisticsArgs* a) {

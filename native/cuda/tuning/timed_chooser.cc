@@ -164,6 +164,7 @@ plan::Contest TimedChooser::contest(const std::string& op, const List<Candidate<
 
 plan::Contest TimedChooser::known(const std::string& op, const Conv2dProblem& p) { return kept(key(op, describe(p))); }
 plan::Contest TimedChooser::known(const std::string& op, const SkSplitProblem& p) { return kept(key(op, describe(p))); }
+plan::Contest TimedChooser::known(const std::string& op, const SkSelectProblem& p) { return kept(key(op, describe(p))); }
 plan::Contest TimedChooser::known(const std::string& op, const BatchNormProblem& p) { return kept(key(op, describe(p))); }
 
 plan::Contest TimedChooser::time(const std::string& op, const List<Conv2dForward>& list, const Conv2dProblem& p, const Refusals& refused,
@@ -184,6 +185,10 @@ plan::Contest TimedChooser::time(const std::string& op, const List<SkSplitForwar
 }
 plan::Contest TimedChooser::time(const std::string& op, const List<SkSplitBackward>& list, const SkSplitProblem& p, const Refusals& refused,
                                  bool all) {
+  return contest(op, list, p, refused, all);
+}
+plan::Contest TimedChooser::time(const std::string& op, const List<SkSelectForward>& list, const SkSelectProblem& p,
+                                 const Refusals& refused, bool all) {
   return contest(op, list, p, refused, all);
 }
 plan::Contest TimedChooser::time(const std::string& op, const List<BatchNormStatistics>& list, const BatchNormProblem& p,

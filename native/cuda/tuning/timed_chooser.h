@@ -22,6 +22,7 @@ class TimedChooser : public plan::Chooser {
   bool measures() const override { return true; }
   plan::Contest known(const std::string& op, const Conv2dProblem& p) override;
   plan::Contest known(const std::string& op, const SkSplitProblem& p) override;
+  plan::Contest known(const std::string& op, const SkSelectProblem& p) override;
   plan::Contest known(const std::string& op, const BatchNormProblem& p) override;
   plan::Contest time(const std::string& op, const List<Conv2dForward>& list, const Conv2dProblem& p, const Refusals& refused,
                      bool all) override;
@@ -32,6 +33,8 @@ class TimedChooser : public plan::Chooser {
   plan::Contest time(const std::string& op, const List<SkSplitForward>& list, const SkSplitProblem& p, const Refusals& refused,
                      bool all) override;
   plan::Contest time(const std::string& op, const List<SkSplitBackward>& list, const SkSplitProblem& p, const Refusals& refused,
+                     bool all) override;
+  plan::Contest time(const std::string& op, const List<SkSelectForward>& list, const SkSelectProblem& p, const Refusals& refused,
                      bool all) override;
   plan::Contest time(const std::string& op, const List<BatchNormStatistics>& list, const BatchNormProblem& p, const Refusals& refused,
                      bool all) override;

@@ -77,6 +77,7 @@ void forward(Lowering& low, int index) {
     }
   }
   norm.u = low.reading_of(input).ref;
+  low.stay(input);
   if (low.training() && !norm.statistics) {
     low.step("batch_norm_statistics", name, low.table.batch_norm_statistics, p, 3 * size,
              [norm = norm](const Memory& at) { return BatchNormStatisticsArgs{at(norm.u), norm_statistics(at, norm)}; });

@@ -17,7 +17,7 @@ void forward(Lowering& low, int index) {
 
 void backward(Lowering& low, int index) {
   const Layer& layer = low.layer(index);
-  const Ref x = low.reading_of(layer.inputs[0]).ref, gate = low.reading_of(layer.inputs[1]).ref, dy = low.gradient(index).ref;
+  const Ref x = low.reading_again(layer.inputs[0]).ref, gate = low.reading_again(layer.inputs[1]).ref, dy = low.gradient(index).ref;
   const auto target = [&](int input) {
     return low.needs_gradient(input) ? low.gradient_target(input) : Lowering::Target{.ref = low.new_activation(low.graph.shape_of(input))};
   };

@@ -1,7 +1,7 @@
 // conv2d and linear; a linear layer is a 1x1 convolution of a 1x1 image. In passing they leave the statistics of a batch norm behind them,
-// read their input through the one before, close its gradient, and read their own through the one behind (ops/normalize.h). Where
-// candidates are timed, each of these but the reading of inputs only if a pass of its own beside the fastest plain convolution takes
-// longer.
+// read their input through the one before, close its gradient, and read their own through the one behind (ops/normalize.h); and they make
+// the output of an SK unit that they read (ops/selection.h). Where candidates are timed, each of these but the reading of inputs through
+// norms only if a pass of its own beside the fastest plain convolution takes longer.
 #include "plan/lower/layers.h"
 #include "plan/weigh.h"
 
@@ -22,6 +22,14 @@ Conv2dProblem problem_of(const Lowering& low, int index) {
   p.fusion.x_rows = low.input_rows && layer.inputs[0] == kNetworkInput;
   return p;
 }
+
+void set_reading(const Reading& x, Conv2dProblem* p) {
+  p->fusion.x_norm = x.through_norm();
+  p->fusion.x_branches = x.branches();
+}
+
+// What the convolution itself does, and making what it reads.
+int64_t flops_of(const Conv2dProblem& p) { return 2 * conv2d_macs(p) + 4 * int64_t{p.fusion.x_branches} * p.n * p.h * p.w * p.c; }
 
 bool is_convolution(const Layer& layer) { return layer.spec.op == "conv2d" || layer.spec.op == "linear"; }
 
@@ -69,6 +77,20 @@ Weighing weigh_close(const Lowering& low, Conv2dProblem p, const Shape& x) {
                {data_seconds(low, p), low.seconds("batch_norm_close", low.table.batch_norm_close, norm_problem(x))});
 }
 
+// Where nothing was timed: not where a candidate of its own that is faster but plain would have to stand back for one that does something
+// in passing.
+template <class C>
+bool still(const Lowering& low, const std::string& op, const std::vector<const C*>& candidates, const Conv2dProblem& plain,
+           const Conv2dProblem& passing) {
+  return low.candidate(op, candidates, plain) == low.candidate(op, candidates, passing);
+}
+
+// Of a forward that reads x: why it does so, and what else was weighed.
+std::string note_of(const Reading& x, const std::string& more) {
+  const std::string note = x.unit == nullptr ? "" : x.unit->note;
+  return note + (note.empty() || more.empty() ? "" : "; ") + more;
+}
+
 bool reads_through_norm(const Lowering& low, int index, int) {
   Conv2dProblem p = problem_of(low, index);
   p.fusion.x_norm = true;
@@ -84,6 +106,7 @@ struct Joining {
 Joining joining(const Lowering& low, int index) {
   if (low.training() || low.norm_behind(index) == kNone || !is_convolution(low.layer(index))) return {};
   Conv2dProblem p = problem_of(low, index);
+  set_reading(low.reading_of(low.layer(index).inputs[0]), &p);
   p.fusion.y_norm = true;
   if (!forward_accepts(low, p)) return {};
   const Weighing apply = weigh_apply(low, p, low.layer(index).shape);
@@ -95,18 +118,18 @@ struct ConvRefs {
   Ref weight, bias;
 };
 
-ConvRefs refs_of(const Lowering& low, int index) {
+ConvRefs refs_of(const Lowering& low, int index, const Reading& x) {
   const Layer& layer = low.layer(index);
   const std::string& name = layer.spec.name;
-  return {low.reading_of(layer.inputs[0]), low.weight(name + ".weight"), layer.spec.bias ? low.weight(name + ".bias") : Ref{}};
+  return {x, low.weight(name + ".weight"), layer.spec.bias ? low.weight(name + ".bias") : Ref{}};
 }
 
 void forward(Lowering& low, int index) {
   if (conv2d_joins_norm(low, index)) return;
   const Layer& layer = low.layer(index);
-  const ConvRefs refs = refs_of(low, index);
+  const ConvRefs refs = refs_of(low, index, low.reading_of(layer.inputs[0]));
   Conv2dProblem p = problem_of(low, index);
-  p.fusion.x_norm = refs.x.through_norm();
+  set_reading(refs.x, &p);
   const Ref y = low.new_activation(layer.shape);
   low.saved(index).output = {.ref = y};
   const int behind = low.training() ? low.norm_behind(index) : kNone;
@@ -117,42 +140,46 @@ void forward(Lowering& low, int index) {
     p.fusion.statistics = false;
     const std::string note = low.training() ? statistics.note : joining(low, index).note;
     low.step(
-        "conv2d_forward", layer.spec.name, low.table.conv2d_forward, p, 2 * conv2d_macs(p),
+        "conv2d_forward", layer.spec.name, low.table.conv2d_forward, p, flops_of(p),
         [=](const Memory& at) {
-          return Conv2dForwardArgs{at(refs.x.ref), normalize(at, refs.x), at(refs.weight), at(refs.bias), at(y), {}, {}, nullptr};
+          return Conv2dForwardArgs{at(refs.x.ref), normalize(at, refs.x), at(refs.weight), at(refs.bias), at(y), {}, {},
+                                   nullptr,        selection(at, refs.x)};
         },
-        note);
+        note_of(refs.x, note));
     return;
   }
   const Layer& reader = low.layer(behind);
   Norm& norm = low.norm(behind) = make_norm(low, reader.spec.name, reader.shape.c, reader.spec.eps);
   norm.statistics = true;
   low.step(
-      "conv2d_forward", layer.spec.name, low.table.conv2d_forward, p, 2 * conv2d_macs(p),
+      "conv2d_forward", layer.spec.name, low.table.conv2d_forward, p, flops_of(p),
       [=, norm = norm](const Memory& at) {
         return Conv2dForwardArgs{
-            at(refs.x.ref), normalize(at, refs.x), at(refs.weight), at(refs.bias), at(y), norm_statistics(at, norm), {}, nullptr};
+            at(refs.x.ref), normalize(at, refs.x), at(refs.weight), at(refs.bias), at(y), norm_statistics(at, norm), {},
+            nullptr,        selection(at, refs.x)};
       },
-      statistics.note);
+      note_of(refs.x, statistics.note));
 }
 
 void backward(Lowering& low, int index) {
   const Layer& layer = low.layer(index);
   const std::string& name = layer.spec.name;
   const int input = layer.inputs[0];
-  const ConvRefs refs = refs_of(low, index);
+  const ConvRefs refs = refs_of(low, index, low.reading_again(input));
   const GradientReading dy = low.gradient(index);
   const Norm behind = dy.norm == kNone ? Norm{} : low.norm(dy.norm);
   const auto dy_norm = [=](const Memory& at) { return dy.norm == kNone ? NormGradient{} : norm_gradient(at, behind); };
   Conv2dProblem p = problem_of(low, index);
   p.fusion.dy_norm = dy.norm != kNone;
-  p.fusion.x_norm = refs.x.through_norm();
+  set_reading(refs.x, &p);
   const Ref dweight = low.result(name + ".weight"), dbias = layer.spec.bias ? low.result(name + ".bias") : Ref{};
-  low.step("conv2d_backward_weight", name, low.table.conv2d_backward_weight, p, 2 * conv2d_macs(p), [=](const Memory& at) {
-    return Conv2dBackwardWeightArgs{at(refs.x.ref), normalize(at, refs.x), at(dy.ref), dy_norm(at), at(dweight), at(dbias)};
+  low.step("conv2d_backward_weight", name, low.table.conv2d_backward_weight, p, flops_of(p), [=](const Memory& at) {
+    return Conv2dBackwardWeightArgs{at(refs.x.ref), normalize(at, refs.x), at(dy.ref), dy_norm(at), at(dweight),
+                                    at(dbias),      selection(at, refs.x)};
   });
   if (!low.needs_gradient(input)) return;
-  p.fusion.x_norm = p.fusion.x_rows = false;
+  set_reading({}, &p);
+  p.fusion.x_rows = false;
   p.fusion.close = true;
   const bool can = low.may_close(input) && data_accepts(low, p);
   const Weighing close = can ? weigh_close(low, p, low.graph.shape_of(input)) : Weighing{};
@@ -194,24 +221,26 @@ bool reads_rows(const Lowering& low) {
 bool conv2d_joins_norm(const Lowering& low, int index) { return joining(low, index).can; }
 
 void conv2d_for_norm(Lowering& low, int index, int norm_layer, Ref residual, Ref y) {
-  const ConvRefs refs = refs_of(low, index);
+  const ConvRefs refs = refs_of(low, index, low.reading_of(low.layer(index).inputs[0]));
   Conv2dProblem p = problem_of(low, index);
+  set_reading(refs.x, &p);
   p.fusion.y_norm = true;
   const Norm norm = low.norm(norm_layer);
   low.step(
-      "conv2d_forward", low.layer(index).spec.name, low.table.conv2d_forward, p, 2 * conv2d_macs(p),
+      "conv2d_forward", low.layer(index).spec.name, low.table.conv2d_forward, p, flops_of(p),
       [=](const Memory& at) {
-        return Conv2dForwardArgs{at(refs.x.ref), {}, at(refs.weight), at(refs.bias), at(y), {}, {at(norm.scale), at(norm.shift), norm.relu},
-                                 at(residual)};
+        return Conv2dForwardArgs{
+            at(refs.x.ref),       {}, at(refs.weight), at(refs.bias), at(y), {}, {at(norm.scale), at(norm.shift), norm.relu}, at(residual),
+            selection(at, refs.x)};
       },
-      joining(low, index).note);
+      note_of(refs.x, joining(low, index).note));
 }
 
 bool conv2d_reads_gradient_through_norm(const Lowering& low, int index, std::string* note) {
   if (low.norm_behind(index) == kNone || !is_convolution(low.layer(index))) return false;
   const int input = low.layer(index).inputs[0];
   Conv2dProblem weight = problem_of(low, index), data = weight;
-  weight.fusion.x_norm = low.reading_of(input).through_norm();
+  set_reading(low.reading_of(input), &weight);
   data.fusion.x_rows = false;
   const bool needs_data = low.needs_gradient(input);
   Conv2dProblem weight_passing = weight, data_passing = data;
@@ -224,12 +253,32 @@ bool conv2d_reads_gradient_through_norm(const Lowering& low, int index, std::str
              low.seconds("batch_norm_gradient", low.table.batch_norm_gradient, norm_problem(low.layer(index).shape))});
   *note = gradient.note;
   if (!gradient.note.empty()) return !gradient.apart;
-  // Not where a candidate of its own that is faster but reads plain gradients would have to stand back for it.
-  const auto still = [&](const std::string& op, const auto& candidates, const Conv2dProblem& plain, const Conv2dProblem& passing) {
-    return low.candidate(op, candidates, plain) == low.candidate(op, candidates, passing);
-  };
-  return still("conv2d_backward_weight", low.table.conv2d_backward_weight, weight, weight_passing) &&
-         (!needs_data || still("conv2d_backward_data", low.table.conv2d_backward_data, data, data_passing));
+  return still(low, "conv2d_backward_weight", low.table.conv2d_backward_weight, weight, weight_passing) &&
+         (!needs_data || still(low, "conv2d_backward_data", low.table.conv2d_backward_data, data, data_passing));
+}
+
+bool conv2d_reads_branches(const Lowering& low, int unit, const SkSelectProblem& select, std::string* note) {
+  const std::vector<int>& readers = low.readers_of(unit);
+  if (!low.spec.fuse || readers.size() != 1 || !is_convolution(low.layer(readers[0]))) return false;
+  const int index = readers[0];
+  const bool training = low.training();
+  const Conv2dProblem weight = problem_of(low, index);
+  Conv2dProblem forward = weight;
+  // What it does for the norm behind it either way.
+  (training ? forward.fusion.statistics : forward.fusion.y_norm) = low.norm_behind(index) != kNone;
+  Conv2dProblem forward_passing = forward, weight_passing = weight;
+  forward_passing.fusion.x_branches = weight_passing.fusion.x_branches = select.branches;
+  if (!forward_accepts(low, forward_passing) || (training && !weight_accepts(low, weight_passing))) return false;
+  const std::optional<double> none = 0;
+  const std::optional<double> pass = low.seconds("sk_select_forward", low.table.sk_select_forward, select);
+  const Weighing weighing =
+      weigh("sk_select_forward", {forward_seconds(low, forward_passing), training ? weight_seconds(low, weight_passing) : none},
+            {pass, forward_seconds(low, forward), training ? weight_seconds(low, weight) : none,
+             training && low.table.spare_memory ? pass : none});
+  *note = weighing.note;
+  if (!weighing.note.empty()) return !weighing.apart;
+  return still(low, "conv2d_forward", low.table.conv2d_forward, forward, forward_passing) &&
+         (!training || still(low, "conv2d_backward_weight", low.table.conv2d_backward_weight, weight, weight_passing));
 }
 
 const LayerLowering conv2d_lowering{"conv2d", forward, backward, reads_through_norm};

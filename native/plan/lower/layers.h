@@ -13,6 +13,8 @@ struct LayerLowering {
   void (*backward)(Lowering&, int layer);
   // Whether the layer can read input `from` through a batch norm that nobody applied. Null: no.
   bool (*reads_through_norm)(const Lowering&, int layer, int from);
+  // Makes the output once more, in memory of its own, from what backward keeps anyway. Null: that costs too much.
+  Ref (*output_again)(Lowering&, int layer) = nullptr;
 };
 
 extern const LayerLowering conv2d_lowering, linear_lowering, batch_norm_lowering, relu_lowering, sigmoid_lowering, add_lowering,
@@ -39,6 +41,9 @@ bool reads_rows(const Lowering& low);
 // Inference: whether convolution `index` is left to the batch norm behind it: conv2d_for_norm.
 bool conv2d_joins_norm(const Lowering& low, int index);
 void conv2d_for_norm(Lowering& low, int index, int norm_layer, Ref residual, Ref y);
+// Whether the convolution that alone reads the output of SK unit `unit` makes it of the branches, in forward and for the gradient of its
+// weights, so that the unit need not; why, where that was weighed, is in `note`.
+bool conv2d_reads_branches(const Lowering& low, int unit, const SkSelectProblem& select, std::string* note);
 // Whether convolution `index` reads the gradient of its output through the batch norm behind it; why, where that was weighed, is in `note`.
 bool conv2d_reads_gradient_through_norm(const Lowering& low, int index, std::string* note);
 
@@ -53,6 +58,17 @@ void make_norm_gradient(Lowering& low, Norm& norm, int c);
 void fold_norm(Lowering& low, const std::string& name, const Norm& norm, int c);
 
 inline Normalize normalize(const Memory& at, const Reading& r) { return {at(r.scale), at(r.shift), r.relu}; }
+inline Selection selection(const Memory& at, const BranchRefs& unit) {
+  Selection s;
+  for (int m = 0; m < unit.branches; ++m) {
+    s.u[m] = at(unit.u[m]);
+    s.scale[m] = at(unit.scale[m]);
+    s.shift[m] = at(unit.shift[m]);
+  }
+  s.attention = at(unit.attention);
+  return s;
+}
+inline Selection selection(const Memory& at, const Reading& r) { return r.unit == nullptr ? Selection{} : selection(at, *r.unit); }
 inline NormStatistics norm_statistics(const Memory& at, const Norm& n) {
   return {at(n.gamma), at(n.beta), n.eps, at(n.mean), at(n.invstd), at(n.scale), at(n.shift), at(n.batch_mean), at(n.batch_var)};
 }

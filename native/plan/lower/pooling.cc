@@ -23,7 +23,7 @@ void max_forward(Lowering& low, int index) {
 void max_backward(Lowering& low, int index) {
   const Layer& layer = low.layer(index);
   if (!low.needs_gradient(layer.inputs[0])) return;
-  const Reading x = low.reading_of(layer.inputs[0]);
+  const Reading x = low.reading_again(layer.inputs[0]);
   const Ref y = low.saved(index).output.ref, dy = low.gradient(index).ref;
   const Lowering::Target dx = low.gradient_target(layer.inputs[0]);
   low.step("max_pool_backward", layer.spec.name, low.table.max_pool_backward, max_problem(low, layer),

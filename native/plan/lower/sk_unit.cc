@@ -1,6 +1,6 @@
-// sk_unit: split, fuse, the small attention network, select (DESIGN 4). Kept for backward: the raw branch outputs u, scale and shift,
-// the attention, and per-image sums; BN + ReLU of the branches is never written. Branches that differ in groups, or that read shares of the
-// input, are split by one sk_split each.
+// sk_unit: split, fuse, the small attention network, select (DESIGN 4), which a convolution behind may do instead. Kept for backward: the
+// raw branch outputs u, scale and shift, the attention, and per-image sums; BN + ReLU of the branches is never written. Branches that
+// differ in groups, or that read shares of the input, are split by one sk_split each.
 #include "plan/lower/layers.h"
 
 namespace sknet::plan {
@@ -48,6 +48,7 @@ struct Unit {
   ChannelGatherProblem gather(int first, int out) const {
     return {.n = n, .hw = x.h * x.w, .sources = 1, .c = {x.c}, .first = first, .out = out, .groups = 1};
   }
+  SkSelectProblem select() const { return {branches, n, hw, c}; }
   std::string path(int m, const char* tensor) const { return layer.spec.name + ".paths." + std::to_string(m) + tensor; }
   std::string attn(const char* tensor) const { return layer.spec.name + ".attn" + tensor; }
 
@@ -78,12 +79,12 @@ bool reads_through_norm(const Lowering& low, int index, int) {
   return true;
 }
 
-struct BranchRefs {
+struct WeightRefs {
   Ref weight[kMaxBranches], dweight[kMaxBranches];
 };
 
-BranchRefs branch_refs(const Lowering& low, const Unit& unit) {
-  BranchRefs r;
+WeightRefs weight_refs(const Lowering& low, const Unit& unit) {
+  WeightRefs r;
   for (int m = 0; m < unit.branches; ++m) {
     r.weight[m] = low.weight(unit.path(m, ".conv.weight"));
     r.dweight[m] = low.result(unit.path(m, ".conv.weight"));
@@ -109,21 +110,21 @@ T* part_of(T* all, const Unit& unit, int m) {
   return all == nullptr ? nullptr : all + unit.sums / unit.branches * m;
 }
 
-// What call `call` of sk_split reads: the unit's input, or its share of it.
-Reading split_input(const Lowering& low, const Unit& unit, const Kept& kept, int call) {
-  return unit.layer.spec.split_input ? Reading{.ref = kept.share[call]} : low.reading_of(unit.layer.inputs[0]);
+// `input`: the unit's. What call `call` of sk_split reads: all of it, or a share.
+Reading split_input(const Unit& unit, const Kept& kept, const Reading& input, int call) {
+  return unit.layer.spec.split_input ? Reading{.ref = kept.share[call]} : input;
 }
 
 void split_forward(Lowering& low, const Unit& unit, const Kept& kept) {
-  const BranchRefs tensors = branch_refs(low, unit);
+  const WeightRefs tensors = weight_refs(low, unit);
   const bool training = low.training();
   const int share = unit.share().c;
+  const Reading input = low.reading_of(unit.layer.inputs[0]);
   for (int m = 0; unit.layer.spec.split_input && m < unit.branches; ++m) {
-    const Ref x = low.reading_of(unit.layer.inputs[0]).ref;
-    gather_channels(low, unit.layer.spec.name, unit.gather(m * share, share), {x}, kept.share[m]);
+    gather_channels(low, unit.layer.spec.name, unit.gather(m * share, share), {input.ref}, kept.share[m]);
   }
   for (int call = 0; call < unit.calls(); ++call) {
-    const Reading x = split_input(low, unit, kept, call);
+    const Reading x = split_input(unit, kept, input, call);
     low.step("sk_split_forward", unit.layer.spec.name, low.table.sk_split_forward, unit.problem_of(call), 2 * unit.macs / unit.calls(),
              [=](const Memory& at) {
                SkSplitForwardArgs a{};
@@ -207,6 +208,26 @@ Kept make_kept(Lowering& low, const Unit& unit) {
   return kept;
 }
 
+BranchRefs branch_refs(const Unit& unit, const Kept& kept) {
+  BranchRefs r{.branches = unit.branches, .attention = kept.attention};
+  for (int m = 0; m < unit.branches; ++m) {
+    r.u[m] = kept.u[m];
+    r.scale[m] = kept.norm[m].scale;
+    r.shift[m] = kept.norm[m].shift;
+  }
+  return r;
+}
+
+// Returns the output.
+Ref select_forward(Lowering& low, const Unit& unit, const Kept& kept, const std::string& note) {
+  const Ref v = low.new_activation(unit.layer.shape);
+  const BranchRefs refs = branch_refs(unit, kept);
+  low.step(
+      "sk_select_forward", unit.layer.spec.name, low.table.sk_select_forward, unit.select(), 4 * unit.branches * unit.size,
+      [=](const Memory& at) { return SkSelectForwardArgs{selection(at, refs), at(v)}; }, note);
+  return v;
+}
+
 void forward(Lowering& low, int index) {
   const Unit unit(low, index);
   const Kept kept = make_kept(low, unit);
@@ -215,17 +236,20 @@ void forward(Lowering& low, int index) {
     fuse_forward(low, unit, kept);
     attention_forward(low, unit, kept);
   }
-  const Ref v = low.new_activation(unit.layer.shape);
-  low.step("sk_select_forward", unit.layer.spec.name, low.table.sk_select_forward, SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c},
-           4 * unit.branches * unit.size, [=](const Memory& at) {
-             SkSelectForwardArgs a{};
-             set_branches(at, unit, kept, a);
-             a.attention = at(kept.attention);
-             a.v = at(v);
-             return a;
-           });
-  low.saved(index) = {.output = {.ref = v}, .kept = std::make_shared<Kept>(kept)};
+  Saved& saved = low.saved(index);
+  saved.kept = std::make_shared<Kept>(kept);
+  BranchRefs refs = branch_refs(unit, kept);
+  if (conv2d_reads_branches(low, index, unit.select(), &refs.note)) {
+    saved.output = {.unit = std::make_shared<BranchRefs>(refs)};
+    saved.stays = true;
+  } else {
+    saved.output = {.ref = select_forward(low, unit, kept, refs.note)};
+  }
 }
+
+const Kept& kept_of(const Lowering& low, int index) { return *std::static_pointer_cast<Kept>(low.saved(index).kept); }
+
+Ref output_again(Lowering& low, int index) { return select_forward(low, Unit(low, index), kept_of(low, index), "made again, not kept"); }
 
 // From the sums of sk_select_backward to the pooled sum's gradient ds, through the small network.
 void attention_backward(Lowering& low, const Unit& unit, const Kept& kept, Ref dv_mask, Ref dv_mask_u, Ref ds) {
@@ -261,9 +285,10 @@ struct SplitGradient {
   Ref dv, dv_mask, dv_mask_u, ds;
 };
 
-void split_call_backward(Lowering& low, const Unit& unit, const Kept& kept, const SplitGradient& g, int call, const Lowering::Target& dx) {
-  const BranchRefs tensors = branch_refs(low, unit);
-  const Reading x = split_input(low, unit, kept, call);
+void split_call_backward(Lowering& low, const Unit& unit, const Kept& kept, const Reading& input, const SplitGradient& g, int call,
+                         const Lowering::Target& dx) {
+  const WeightRefs tensors = weight_refs(low, unit);
+  const Reading x = split_input(unit, kept, input, call);
   SkSplitProblem p = unit.problem_of(call);
   p.close = dx.close != kNone;
   const Norm before = p.close ? low.norm(dx.close) : Norm{};
@@ -308,7 +333,7 @@ void split_backward(Lowering& low, const Unit& unit, const Kept& kept, const Spl
     std::vector<Ref> shares;
     for (int m = 0; m < unit.branches; ++m) {
       shares.push_back(needed ? low.new_activation(unit.share()) : Ref{});
-      split_call_backward(low, unit, kept, g, m, {.ref = shares.back(), .add = {}});
+      split_call_backward(low, unit, kept, {}, g, m, {.ref = shares.back(), .add = {}});
     }
     if (!needed) return;
     const Lowering::Target dx = low.gradient_target(input);
@@ -318,6 +343,7 @@ void split_backward(Lowering& low, const Unit& unit, const Kept& kept, const Spl
     gather_channels(low, unit.layer.spec.name, all, shares, dx.ref, dx.add);
     return;
   }
+  const Reading x = low.reading_again(input);
   SkSplitProblem p = unit.problem_of(last);
   p.close = true;
   Lowering::Target dx{};
@@ -326,17 +352,17 @@ void split_backward(Lowering& low, const Unit& unit, const Kept& kept, const Spl
   // Each call adds to what the one before it left; the last one closes.
   for (int call = 0; call <= last; ++call) {
     const Ref add = call == 0 ? dx.add : dx.ref;
-    split_call_backward(low, unit, kept, g, call, {.ref = dx.ref, .add = add, .close = call == last ? dx.close : kNone});
+    split_call_backward(low, unit, kept, x, g, call, {.ref = dx.ref, .add = add, .close = call == last ? dx.close : kNone});
   }
 }
 
 void backward(Lowering& low, int index) {
   const Unit unit(low, index);
-  const Kept& kept = *std::static_pointer_cast<Kept>(low.saved(index).kept);
+  const Kept& kept = kept_of(low, index);
   const Ref dv = low.gradient(index).ref;
   const Ref dv_mask = low.new_doubles(unit.sums), dv_mask_u = low.new_doubles(unit.sums);
-  low.step("sk_select_backward", unit.layer.spec.name, low.table.sk_select_backward,
-           SkSelectProblem{unit.branches, unit.n, unit.hw, unit.c}, 5 * unit.branches * unit.size, [=](const Memory& at) {
+  low.step("sk_select_backward", unit.layer.spec.name, low.table.sk_select_backward, unit.select(), 5 * unit.branches * unit.size,
+           [=](const Memory& at) {
              SkSelectBackwardArgs a{};
              set_branches(at, unit, kept, a);
              a.dv = at(dv);
@@ -354,6 +380,6 @@ void backward(Lowering& low, int index) {
 
 }  // namespace
 
-const LayerLowering sk_unit_lowering{"sk_unit", forward, backward, reads_through_norm};
+const LayerLowering sk_unit_lowering{"sk_unit", forward, backward, reads_through_norm, output_again};
 
 }  // namespace sknet::plan
