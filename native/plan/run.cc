@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "plan/step_clock.h"
 
 namespace sknet::plan {
 
@@ -74,8 +75,7 @@ class Steps {
     const StepOutcome outcome = plan_.collect();
     const UnderWay step = std::move(under_way_.front());
     under_way_.pop_front();
-    const double seconds = share_of(outcome.together, seconds_since(last_));
-    last_ = Clock::now();
+    const double seconds = clock_.step_ended(outcome.together);
     chunk.bad.insert(chunk.bad.end(), step.bad.begin(), step.bad.end());
     if (!outcome.finite) {
       chunk.non_finite = true;
@@ -94,12 +94,6 @@ class Steps {
   TrainChunk chunk;
 
  private:
-  // What a step took of `seconds` since the one before it ended: of steps that end together each the same.
-  double share_of(int together, double seconds) {
-    if (together == 0) return share_ + seconds;
-    return share_ = seconds / together;
-  }
-
   struct UnderWay {
     double wait;
     std::vector<int32_t> indices;
@@ -107,8 +101,7 @@ class Steps {
   };
   Plan& plan_;
   std::deque<UnderWay> under_way_;
-  Clock::time_point last_ = Clock::now();
-  double share_ = 0;  // of each of the steps that ended with the last one
+  StepClock clock_;
 };
 
 // The evaluations of one call: submitted in order, collected in order.

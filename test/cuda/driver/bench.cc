@@ -1,20 +1,12 @@
 #include "bench.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "pictures.h"
+#include "plan/step_clock.h"
 #include "plans.h"
 
 namespace sknet::driver {
-
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-}  // namespace
 
 BenchResult bench(const Network& network, const BenchOptions& options) {
   plan::PlanSpec spec = network.spec;
@@ -40,8 +32,8 @@ BenchResult bench(const Network& network, const BenchOptions& options) {
   BenchResult result{.memory_bytes = plan->memory().total};
   for (const plan::StepInfo& step : plan->steps()) result.flops += step.flops;
   std::vector<double> seconds;
-  int under_way = 0;
-  Clock::time_point last = Clock::now();
+  int under_way = 0, together = 1;
+  plan::StepClock clock;
   for (int done = 0; done < options.warmup + options.steps;) {
     if (options.train) {
       // As training does: the next batch is on its way while one runs.
@@ -53,13 +45,15 @@ BenchResult bench(const Network& network, const BenchOptions& options) {
         }
         ++under_way;
       }
-      result.loss = plan->collect().totals.loss;
+      const plan::StepOutcome outcome = plan->collect();
+      result.loss = outcome.totals.loss;
+      together = outcome.together;
       --under_way;
     } else {
       plan->infer(images.data(), options.batch, logits.data());
     }
-    if (++done > options.warmup) seconds.push_back(seconds_since(last));
-    last = Clock::now();
+    const double took = clock.step_ended(together);
+    if (++done > options.warmup) seconds.push_back(took);
   }
   for (; under_way > 0; --under_way) plan->collect();
   std::nth_element(seconds.begin(), seconds.begin() + static_cast<int64_t>(seconds.size() / 2), seconds.end());
