@@ -78,6 +78,7 @@ export class Model {
   info: ModelInfo = {}
   readonly #weights: Weights
   readonly #inference: Inference
+  #revision = 0
   #classNames: string[] | undefined
   #preprocessing: Preprocessing
 
@@ -143,6 +144,7 @@ export class Model {
    * calls weights() or setWeights() again before the next forward, which reads them anew then.
    */
   weights(): Map<string, Float32Array> {
+    this.#revision++
     this.#inference.invalidate()
     return this.#weights.all()
   }
@@ -153,7 +155,26 @@ export class Model {
    */
   setWeights(tensors: ReadonlyMap<string, Float32Array>, options: { strict?: boolean } = {}): void {
     this.#weights.set(tensors, options.strict ?? true)
+    this.#revision++
     this.#inference.invalidate()
+  }
+
+  /**
+   * For trainers, whose weights are in a plan: `newer` gives the model's weights when they are next asked for (Weights.follow).
+   * @internal
+   */
+  followWeights(newer: () => ReadonlyMap<string, Float32Array>): () => void {
+    this.#revision++
+    this.#inference.invalidate()
+    return this.#weights.follow(newer)
+  }
+
+  /**
+   * Rises when the weights changed or, as somebody has the arrays, may have.
+   * @internal
+   */
+  get weightsRevision(): number {
+    return this.#revision
   }
 
   /**

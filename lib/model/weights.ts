@@ -9,6 +9,8 @@ export class Weights {
   readonly #spec: ModelSpec
   readonly #seed: number
   readonly #values = new Map<string, Float32Array>()
+  /** Gives newer numbers than these, until somebody asks for them. */
+  #newer: (() => ReadonlyMap<string, Float32Array>) | null = null
 
   constructor(spec: ModelSpec, seed: number) {
     this.#spec = spec
@@ -17,6 +19,7 @@ export class Weights {
 
   /** All tensors in the spec's order; the arrays are the model's own. */
   all(): Map<string, Float32Array> {
+    this.#fetch()
     const result = new Map<string, Float32Array>()
     for (const tensor of tensorInfos(this.#spec)) {
       const data = this.#values.get(tensor.name) ?? initTensor(this.#spec, tensor, this.#seed)
@@ -54,10 +57,28 @@ export class Weights {
         throw weightsError(name, `The tensor ${name} is ${describe(data)}; expected ${expected}`, data?.length, expected)
       }
     }
+    this.#fetch()
     for (const { name } of infos) {
       const data = tensors.get(name)
       if (data !== undefined && data !== this.#values.get(name)) this.#values.set(name, data.slice())
     }
+  }
+
+  /**
+   * From here on the numbers are those that `newer` gives when they are first asked for: all tensors, in arrays of their own. Returns what
+   * fetches them before `newer` can give them no more; what `newer` throws comes to who asks, and they can be asked for again.
+   */
+  follow(newer: () => ReadonlyMap<string, Float32Array>): () => void {
+    this.#newer = newer
+    return () => {
+      if (this.#newer === newer) this.#fetch()
+    }
+  }
+
+  #fetch(): void {
+    if (this.#newer === null) return
+    for (const [name, data] of this.#newer()) this.#values.set(name, data)
+    this.#newer = null
   }
 }
 

@@ -124,6 +124,11 @@ export async function readTensors(plan: Plan, section: Section): Promise<Tensors
   return tensors
 }
 
+/** The same at once, while nobody else is at work with the plan: ERR_SKNET_BUSY. */
+export function readTensorsNow(plan: Plan, section: Section): Tensors {
+  return new Map(plan.tensors().map(({ name }) => [name, callNative(() => plan.read(section, name))]))
+}
+
 /** `op/phase` -> the candidates that run it. */
 export function kernelChoices(plan: Plan): Record<string, string[]> {
   const choices: Record<string, string[]> = {}

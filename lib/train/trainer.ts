@@ -10,7 +10,7 @@ import type { Session } from './finished.js'
 import { openSession, type FitData, type TrainerSettings } from './open.js'
 import { checkOptions, resolveOptions } from './options.js'
 import type { PartialTrainOptions, TrainOptions } from './option-types.js'
-import { checkMemory, readTensors, trainMemory, trainPlan, writeTensors } from './plans.js'
+import { checkMemory, readTensorsNow, trainMemory, trainPlan, writeTensors } from './plans.js'
 import { checkRecipe, defaultRecipe, type Recipe, type RecipeName } from './recipes.js'
 import { checkBatch, type StepBatch } from './step-batch.js'
 
@@ -43,6 +43,10 @@ export class Trainer {
   readonly #settings: TrainerSettings
   readonly #closing = new AbortController()
   #stepPlan: Plan | null = null
+  /** The model's, when the plan's weights were the newest. */
+  #revision = 0
+  /** Brings them to the model, unless they are there. */
+  #fetchWeights: () => void = () => {}
   #busy = false
   #idle: Promise<void> = Promise.resolve()
 
@@ -89,7 +93,8 @@ export class Trainer {
   }
 
   /**
-   * One step on a batch of the caller's own, at the base learning rate unless `lr` is given; the model's weights follow.
+   * One step on a batch of the caller's own, at the base learning rate unless `lr` is given. The model's weights follow: they are fetched
+   * when they are next asked for, which throws ERR_SKNET_BUSY while a step is under way; weights that were set in between are trained on.
    * Momentum lives as long as the trainer does, and starts anew after fit.
    * @returns the mean loss of the batch before the step
    * @throws ERR_SKNET_OPTION for a batch of the wrong size, ERR_SKNET_DATA for a label that is no class, ERR_SKNET_DIVERGED (weights unchanged)
@@ -100,8 +105,7 @@ export class Trainer {
       const size = this.#stepSize()
       const { images, labels, labels2, mix } = checkBatch(batch, this.options.batchSize, size, this.model.spec)
       if (!(Number.isFinite(lr) && lr >= 0)) badOption('lr', lr, 'a finite number of at least 0')
-      this.#stepPlan ??= await this.#openStepPlan(size)
-      const plan = this.#stepPlan
+      const plan = await this.#readyStepPlan(size)
       const chunk = await awaitNative(() => plan.trainBatch(images, labels, lr, labels2, mix))
       if (chunk.nonFinite !== null) {
         const { loss, gradNorm } = chunk.nonFinite
@@ -111,7 +115,8 @@ export class Trainer {
           expected: 'finite numbers',
         })
       }
-      this.model.setWeights(await readTensors(plan, 'value'))
+      this.#fetchWeights = this.model.followWeights(() => readTensorsNow(plan, 'value'))
+      this.#revision = this.model.weightsRevision
       return chunk.loss[0]!
     } finally {
       release()
@@ -143,6 +148,16 @@ export class Trainer {
     return this.options.data.size ?? this.model.spec.input.size
   }
 
+  /** The plan of single steps, with the model's weights as they are now. */
+  async #readyStepPlan(size: number): Promise<Plan> {
+    if (this.#stepPlan === null) {
+      this.#stepPlan = await this.#openStepPlan(size)
+    } else if (this.#revision !== this.model.weightsRevision) {
+      await writeTensors(this.#stepPlan, 'value', this.model.weights())
+    }
+    return this.#stepPlan
+  }
+
   async #openStepPlan(size: number): Promise<Plan> {
     const plan = await trainPlan(this.model, this.options, size)
     try {
@@ -157,8 +172,12 @@ export class Trainer {
   }
 
   #freeStepPlan(): void {
-    this.#stepPlan?.dispose()
-    this.#stepPlan = null
+    try {
+      this.#fetchWeights()
+    } finally {
+      this.#stepPlan?.dispose()
+      this.#stepPlan = null
+    }
   }
 
   #checkOpen(): void {

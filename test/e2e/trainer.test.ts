@@ -222,6 +222,31 @@ describe('e2e: trainer', function () {
       expect(bytesOf(own.model).equals(before)).to.equal(false)
     })
 
+    it('goes on from weights that others set, another trainer among them, without losing its momentum', async () => {
+      await using own = trainer()
+      await using other = new Trainer(own.model, own.options)
+      await own.step(batch())
+      const first = new Map([...own.model.weights()].map(([name, data]) => [name, data.slice()]))
+      const [second] = [await own.step(batch()), await own.step(batch())]
+      own.model.setWeights(first)
+      expect(await own.step(batch())).to.equal(second)
+      // Its own weights, not those it began with.
+      const loss = await own.step(batch())
+      expect(await other.step(batch())).to.be.below(loss)
+      const after = await other.step(batch())
+      expect(await own.step(batch())).to.be.below(after)
+    })
+
+    it('leaves the weights with the model when it goes', async () => {
+      const [own, another] = [trainer(), trainer()]
+      for (const each of [own, another]) for (let i = 0; i < 3; i++) await each.step(batch())
+      const asked = bytesOf(own.model)
+      another.dispose()
+      expect(bytesOf(another.model).equals(asked)).to.equal(true)
+      own.dispose()
+      expect(bytesOf(own.model).equals(asked)).to.equal(true)
+    })
+
     it('takes the batches of a loader as they are', async () => {
       const trainer = new Trainer(tiny(), options({ data: { size: 16 } }))
       const losses: number[] = []
