@@ -121,7 +121,6 @@ __global__ void __launch_bounds__(kLanes, 2)
     if (Product::kAsync) issue(stage == 0 ? 2 : stage - 1);
     stage = stage == 2 ? 0 : stage + 1;
   }
-  cp_async_wait<0>();
   product.settle();
 
   constexpr int kColChunks = kCols / kChunk<Elem>, kGroups = kLanes / kColChunks, kSlicePitch = slice_pitch(kCols);
