@@ -40,7 +40,7 @@ template <class Epilogue>
 __global__ void __launch_bounds__(kLanes, 3) stem_rows(StemShape s, const float* x, const uint4* weight, Epilogue epilogue) {
   SIMT_DYN_SHARED(bf16, lines);  // [kLines][pitch]
   SIMT_SHARED(float[kCols], pivot);
-  SIMT_SHARED(float[2][2][kCols], sums);
+  SIMT_SHARED(float[2][3][kCols], sums);  // of each pair: sum, dot, pivot
   const int t = static_cast<int>(threadIdx.x), lane = t % 32, warp = t / 32, pair = warp / 2;
   const int strips = ceil_div(s.oh, kStrip), tile = static_cast<int>(blockIdx.x), image = tile / strips;
   const int oh0 = (tile - image * strips) * kStrip, pitch = stem_pitch(s.ow);
@@ -125,13 +125,14 @@ __global__ void __launch_bounds__(kLanes, 3) stem_rows(StemShape s, const float*
       if (row == 0) {
         sums[pair][0][in_block + q] = sum;
         sums[pair][1][in_block + q] = dot;
+        sums[pair][2][in_block + q] = wanted ? state.pivot[q] : 0;
       }
-      if (row == 0 && pair == 0) pivot[in_block + q] = wanted ? state.pivot[q] : 0;
     }
     __syncthreads();
     const int column = static_cast<int>(blockIdx.y) * kCols + t;
     if (t < kCols && column < s.out_channels) {
-      epilogue.finish(tile, column, sums[0][0][t] + sums[1][0][t], sums[0][1][t] + sums[1][1][t], pivot[t], min(kStrip, s.oh - oh0) * s.ow);
+      epilogue.finish(tile, column, sums[0][0][t] + sums[1][0][t], sums[0][1][t] + sums[1][1][t], sums[0][2][t],
+                      min(kStrip, s.oh - oh0) * s.ow);
     }
   }
 }

@@ -124,7 +124,6 @@ __global__ void __launch_bounds__(kLanes, 2)
     if (Product::kAsync) issue(stage == 0 ? kStages - 1 : stage - 1);
     stage = stage == kStages - 1 ? 0 : stage + 1;
   }
-  cp_async_wait<0>();
   product.settle();
 
   constexpr int kColChunks = kCols / kChunk<Elem>, kGroups = kLanes / kColChunks, kSlicePitch = slice_pitch(kCols);

@@ -4,7 +4,6 @@
 // begin with an odd row serve the outer taps, those with an even row the middle ones.
 #pragma once
 
-#include "core/exec.h"
 #include "cuda/octet_tile.h"
 
 namespace sknet::cuda::octets {
@@ -12,54 +11,67 @@ namespace sknet::cuda::octets {
 __device__ __forceinline__ int lane_of() { return static_cast<int>(threadIdx.x) & 31; }
 __device__ __forceinline__ int warp_of() { return static_cast<int>(threadIdx.x) >> 5; }
 
-// A warp's part of a tile's results: 8 rows of one octet in a patch, or, for wide groups, 4 rows of two octets. Its sums are four
-// fragments of two rows by one octet.
-template <bool kWide>
+// A warp's part of a tile's results: rows of one octet in a patch or, for wide groups, of two octets. Its sums are fragments of two rows by
+// one octet. kEachBranch: where there is one patch, half of the warps have a branch each; else all warps have both.
+template <class Shape, bool kEachBranch>
 struct Job {
-  static constexpr int kRowsEach = kWide ? 4 : 8, kOuts = kWide ? 2 : 1;
-  static constexpr int kGroups = kWide ? 4 : 2;        // warps that share an octet
-  static constexpr int kItems = (kWide ? 9 : 3) * 32;  // packed weights, 16 bytes each, of kOuts octets
-  int octet, patch, first_row, group;
+  static constexpr int kOuts = Shape::kOuts, kOctetSets = kOctets / kOuts;
+  static constexpr int kBranchParts = kEachBranch ? kBranches / Shape::kPatches : 1;
+  static constexpr int kRowParts = kWarps / (kOctetSets * Shape::kPatches * kBranchParts), kRowsEach = kRows / kRowParts;
+  static constexpr int kFragments = kRowsEach / 2 * kOuts;
+  static constexpr int kGroups = kRowParts * Shape::kPatches;  // warps that share an octet of a branch
+  int octet, patch, first_row, group, first_branch;
   __device__ __forceinline__ Job() {
-    const int warp = warp_of();
-    patch = warp >> 2;
-    octet = kWide ? (warp & 1) * 2 : warp & 3;
-    first_row = kWide ? (warp >> 1 & 1) * 4 : 0;
-    group = kWide ? warp >> 1 : patch;
+    const int rest = warp_of() / kOctetSets, part = rest / kRowParts;
+    octet = warp_of() % kOctetSets * kOuts;
+    first_row = rest % kRowParts * kRowsEach;
+    patch = kBranchParts == 1 ? part : 0;
+    first_branch = kBranchParts == 1 ? 0 : part;
+    group = patch * kRowParts + rest % kRowParts;
   }
-  __device__ __forceinline__ static int row_of(int fragment) { return kWide ? (fragment >> 1) * 2 : fragment * 2; }
-  __device__ __forceinline__ static int out_of(int fragment) { return kWide ? fragment & 1 : 0; }
-  // Byte of the job's first pixel in a tile.
+  __device__ __forceinline__ static int row_of(int fragment) { return fragment / kOuts * 2; }
+  __device__ __forceinline__ static int out_of(int fragment) { return fragment % kOuts; }
+  // Byte of the job's first pixel, and of its group's first octet, in a window.
+  template <class Source>
   __device__ __forceinline__ int at() const {
-    return (first_row + kHalo) * kRowBytes + (patch * kPatch + kHalo) * kPixelBytes + octet * 16;
+    return first_row * Source::kStep * Source::kRowBytes + patch * kPatch * kPixelBytes + octet / Shape::kSpan * Shape::kSpan * 16;
   }
 };
 
-// Adds one branch. from: the job's first pixel. weights: the lane's first item; narrow: a row of taps each, wide: a tap each.
-template <bool kWide, int kDilation>
-__device__ __forceinline__ void multiply(const char* from, const uint4* weights, float (&sum)[4][4]) {
-  constexpr int D = kDilation, kEnd = Job<kWide>::kRowsEach, kStep = D == 1 ? 1 : 2;
+// The row of results, which is even, that meets row r of the source by a tap's row; -1: none.
+__host__ __device__ constexpr int met(int r, int ky, int dilation, int step, int rows) {
+  const int from = r - (ky - 1) * dilation;
+  return from >= 0 && from % (2 * step) == 0 && from / step < rows ? from / step : -1;
+}
+
+// Adds one branch. from: Job::at(). weights: the lane's first item; narrow: a row of taps each, wide: a tap each, for each pair of octets.
+template <int kSpan, class Source, int kDilation, int kFragments>
+__device__ __forceinline__ void multiply(const char* from, const uint4* weights, float (&sum)[kFragments][4]) {
+  constexpr bool kWide = kSpan > 1;
+  constexpr int D = kDilation, kStep = Source::kStep, kEnd = kFragments / (kWide ? 2 : 1) * 2, kHalves = kSpan > 2 ? kSpan / 2 : 1;
   const int matrix = lane_of() >> 3, pixel = lane_of() & 7;
-  const char* at =
-      from + (matrix & 1) * kRowBytes + (kWide ? pixel * kPixelBytes + (matrix >> 1) * 16 : (pixel - (matrix < 2 ? D : 0)) * kPixelBytes);
+  const char* at = from + (matrix & 1) * kStep * Source::kRowBytes + pixel * kPixelBytes +
+                   (kWide ? (matrix >> 1) * 16 : Source::at(0, matrix < 2 ? -D : 0));
 #pragma unroll
-  for (int kx = 0; kx < (kWide ? 3 : 1); ++kx) {
+  for (int part = 0; part < (kWide ? 3 * kHalves : 1); ++part) {
+    const int half = part / 3, kx = part % 3;
     uint4 w[3];
 #pragma unroll
-    for (int ky = 0; ky < 3; ++ky) w[ky] = __ldg(weights + (kWide ? ky * 3 + kx : ky) * 32);
+    for (int ky = 0; ky < 3; ++ky) w[ky] = __ldg(weights + (kWide ? half * 9 + ky * 3 + kx : ky) * 32);
 #pragma unroll
-    for (int r = -D; r <= kEnd - 2 + D; r += kStep) {
+    for (int r = -D; r <= (kEnd - 2) * kStep + D; ++r) {
+      if (met(r, 0, D, kStep, kEnd) < 0 && met(r, 1, D, kStep, kEnd) < 0 && met(r, 2, D, kStep, kEnd) < 0) continue;
       uint32_t quad[4], right[2];
       if constexpr (kWide) {
-        ldmatrix_x4(quad, at + r * kRowBytes + (kx - 1) * D * kPixelBytes);
+        ldmatrix_x4(quad, at + Source::at(r, (kx - 1) * D) + half * 32);
       } else {
-        ldmatrix_x4(quad, at + r * kRowBytes);  // the left and the middle column
-        ldmatrix_x2(right, at + r * kRowBytes + 2 * D * kPixelBytes);
+        ldmatrix_x4(quad, at + r * Source::kRowBytes);  // the left and the middle column
+        ldmatrix_x2(right, at + r * Source::kRowBytes + Source::at(0, D) - Source::at(0, -D));
       }
 #pragma unroll
       for (int ky = 0; ky < 3; ++ky) {
-        const int out = r - (ky - 1) * D;
-        if (out < 0 || out >= kEnd || out % 2 != 0) continue;
+        const int out = met(r, ky, D, kStep, kEnd);
+        if (out < 0) continue;
         const uint32_t low[2] = {w[ky].x, w[ky].y};
         if constexpr (kWide) {
           const uint32_t high[2] = {w[ky].z, w[ky].w};
@@ -75,105 +87,56 @@ __device__ __forceinline__ void multiply(const char* from, const uint4* weights,
   }
 }
 
-template <bool kWide>
-__device__ __forceinline__ void multiply(int dilation, const char* from, const uint4* weights, float (&sum)[4][4]) {
+template <class Shape, class Source, int kFragments>
+__device__ __forceinline__ void multiply(int dilation, const char* from, const uint4* weights, float (&sum)[kFragments][4]) {
   if (dilation == 1) {
-    multiply<kWide, 1>(from, weights, sum);
+    multiply<Shape::kSpan, Source, 1>(from, weights, sum);
   } else {
-    multiply<kWide, 2>(from, weights, sum);
+    multiply<Shape::kSpan, Source, 2>(from, weights, sum);
   }
 }
 
-// Sums of a branch's gradient of the weights into one octet: fragments of 16 by 8, channels of output across. Down, wide: the channels of
-// input at a tap each. Narrow: the octet at two taps: left and middle of each row; right of the first and the last row; right of the middle
-// row and nothing.
-template <bool kWide>
-inline constexpr int kReduceSums = kWide ? 9 : 5;
-
-// x: the patch's first pixel and first octet of input, du: the same of output.
-template <bool kWide, int kDilation>
-__device__ __forceinline__ void reduce(const char* x, const char* du, float (&sum)[kReduceSums<kWide>][4]) {
-  constexpr int D = kDilation, kStep = D == 1 ? 1 : 2;
-  const int matrix = lane_of() >> 3, pixel = lane_of() & 7, lower = (matrix >> 1) * kRowBytes + pixel * kPixelBytes;
-  uint32_t g[2][4];
+// The transpose of dilation 1 and stride 2: each output adds to the inputs (2 row + kOdd, 2 col) and (2 row + kOdd, 2 col + 1) of the
+// places that it reaches, so that these have sums of their own. An even row or column meets the middle tap alone, an odd one the first tap
+// of its own place and the last one of the next. weights: seen from the input.
+template <int kSpan, class Source, int kOdd, int kFragments>
+__device__ __forceinline__ void spread(const char* from, const uint4* weights, float (&sum)[2][kFragments][4]) {
+  constexpr bool kWide = kSpan > 1;
+  constexpr int kOuts = kWide ? 2 : 1, kHalves = kSpan > 2 ? kSpan / 2 : 1;
+  const int matrix = lane_of() >> 3, pixel = lane_of() & 7;
+  const char* at =
+      from + Source::at(0, 0) + (matrix & 1) * Source::kRowBytes + pixel * kPixelBytes + (matrix >> 1) * (kWide ? 16 : kPixelBytes);
 #pragma unroll
-  for (int i = 0; i < 2; ++i) ldmatrix_x4_trans(g[i], du + (4 * i + matrix) * kRowBytes + pixel * kPixelBytes);
-  const auto add = [&](float(&to)[4], const uint32_t(&quad)[4], int row) {
-    const uint32_t pair[2] = {g[row / 4][row % 4], g[row / 4][row % 4 + 1]};
-    mma_16816(to, quad, pair);
-  };
-  const char* at = x + lower + (kWide ? (matrix & 1) * 16 : (matrix & 1) * D * kPixelBytes - D * kPixelBytes);
+  for (int half = 0; half < kHalves; ++half) {
 #pragma unroll
-  for (int kx = 0; kx < (kWide ? 3 : 1); ++kx) {
+    for (int below = 0; below <= kOdd; ++below) {
+      const int ky = kOdd == 0 ? 1 : 2 * below;
 #pragma unroll
-    for (int r = -D; r <= kRows - 2 + D; r += kStep) {
-      uint32_t quad[4];
-      ldmatrix_x4_trans(quad, at + r * kRowBytes + (kWide ? (kx - 1) * D * kPixelBytes : 0));
+      for (int pair = 0; pair < kFragments / kOuts; ++pair) {
+        const char* row = at + (2 * pair + below) * Source::kRowBytes + half * 32;
+        if constexpr (kWide) {
 #pragma unroll
-      for (int ky = 0; ky < 3; ++ky) {
-        const int row = r - (ky - 1) * D;
-        if (row >= 0 && row < kRows && row % 2 == 0) add(sum[kWide ? ky * 3 + kx : ky], quad, row);
+          for (int right = 0; right < 2; ++right) {
+            uint32_t quad[4];
+            ldmatrix_x4(quad, row + right * kPixelBytes);
+#pragma unroll
+            for (int odd = right; odd < 2; ++odd) {
+              const uint4 tap = __ldg(weights + (half * 9 + ky * 3 + (odd == 0 ? 1 : 2 * right)) * 32);
+              const uint32_t low[2] = {tap.x, tap.y}, high[2] = {tap.z, tap.w};
+              mma_16816(sum[odd][2 * pair], quad, low);
+              mma_16816(sum[odd][2 * pair + 1], quad, high);
+            }
+          }
+        } else {
+          const uint4 w = __ldg(weights + ky * 32);
+          uint32_t quad[4];
+          ldmatrix_x4(quad, row);  // its own and the next column
+          const uint32_t own[2] = {quad[0], quad[1]}, middle[1] = {w.y}, outer[2] = {w.x, w.z};
+          mma_1688(sum[0][pair], own, middle);
+          mma_16816(sum[1][pair], quad, outer);
+        }
       }
     }
-  }
-  if constexpr (!kWide) {
-    const char *middle = x + lower + D * kPixelBytes, *outer = middle + (matrix & 1) * 2 * D * kRowBytes;
-#pragma unroll
-    for (int row = 0; row < kRows; row += 2) {
-      uint32_t quad[4];
-      ldmatrix_x4_trans(quad, outer + (row - D) * kRowBytes);
-      add(sum[3], quad, row);
-      ldmatrix_x4_trans(quad, middle + row * kRowBytes);
-      add(sum[4], quad, row);
-    }
-  }
-}
-
-template <bool kWide>
-__device__ __forceinline__ void reduce(int dilation, const char* x, const char* du, float (&sum)[kReduceSums<kWide>][4]) {
-  if (dilation == 1) {
-    reduce<kWide, 1>(x, du, sum);
-  } else {
-    reduce<kWide, 2>(x, du, sum);
-  }
-}
-
-// Items of packed weights, 16 bytes each, of a branch.
-inline int64_t branch_items(const Plan& p) {
-  return p.wide() ? static_cast<int64_t>(p.channels / 16) * Job<true>::kItems : p.channels / 8 * Job<false>::kItems;
-}
-inline size_t packed_bytes(const SkSplitProblem& p) { return 16 * kBranches * static_cast<size_t>(branch_items(plan(p, 1))); }
-
-// One branch's packed weights from OIHW, a lane a number. transposed: the output of the product is the convolution's input, taps are seen
-// from there.
-static __global__ void __launch_bounds__(256)
-    pack_octets(const float* weight, bf16* packed, int64_t size, int c, int width, bool wide, bool transposed) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * 256 + threadIdx.x;
-  if (i >= size) return;
-  const int half = static_cast<int>(i % 2), part = static_cast<int>(i / 2 % 4), lane = static_cast<int>(i / 8 % 32);
-  const int64_t item = i / 256;
-  const int items = wide ? 9 : 3, own = static_cast<int>(item / items), of_own = static_cast<int>(item % items);
-  int to = lane / 4, from = lane % 4 * 2 + half, tap;
-  if (wide) {
-    to += own * 16 + part / 2 * 8;
-    from += own * 16 + part % 2 * 8;
-    tap = of_own;
-  } else {
-    to += own * 8;
-    from += own * 8;
-    tap = of_own * 3 + part;
-  }
-  const bool real = (wide || part < 3) && to < c && from < c && to / width == from / width;
-  const int o = transposed ? from : to, in = transposed ? to : from;
-  packed[i] = real ? to_bf(weight[(static_cast<int64_t>(o) * width + in % width) * 9 + (transposed ? 8 - tap : tap)]) : bf16{0};
-}
-
-inline void pack_branches(const SkSplitProblem& p, const float* const* weight, bool transposed, const Exec& exec) {
-  const Plan g = plan(p, 1);
-  const int64_t size = branch_items(g) * 8;
-  for (int m = 0; m < kBranches; ++m) {
-    SIMT_LAUNCH(pack_octets, static_cast<unsigned>((size + 255) / 256), 256, 0, exec.stream, weight[m],
-                reinterpret_cast<bf16*>(exec.packed) + m * size, size, p.conv[0].c, g.width, g.wide(), transposed);
   }
 }
 

@@ -3,6 +3,7 @@
 #include "core/exec.h"
 #include "cuda/launch.h"
 #include "cuda/octet_multiply.h"
+#include "cuda/octet_pack.h"
 #include "cuda/row_epilogue.h"
 #include "cuda/sk_split_octets.h"
 
@@ -11,7 +12,10 @@ namespace {
 
 using namespace octets;
 
-constexpr int kBlocks = 3 * 132, kStagedBytes = kRows * kCols * kPixelBytes, kShared = 2 * kTileBytes + kBranches * kStagedBytes;
+constexpr int kBlocks = 3 * 132;
+
+template <class Shape>
+inline constexpr int kStagedBytes = kRows * Shape::kCols * kPixelBytes;  // of a branch's outputs
 
 struct Outputs {
   StatisticsEpilogue<bf16> of[kBranches];
@@ -23,39 +27,42 @@ struct LaneStatistics {
   float sum[kOuts][2] = {}, squares[kOuts][2] = {}, pivot[kOuts][2];
 };
 
-template <bool kWide, bool kStatistics>
+template <class Shape, bool kStatistics>
 __global__ void __launch_bounds__(kThreads, 3)
     octet_forward(const __grid_constant__ Plan p, const bf16* x, const __grid_constant__ Normalize norm, const uint4* weights,
                   int64_t branch_items, const __grid_constant__ Outputs out) {
-  using Work = Job<kWide>;
-  constexpr int kOuts = Work::kOuts, kGroups = Work::kGroups;
+  using Input = typename Shape::Input;
+  using Work = Job<Shape, true>;
+  constexpr int kOuts = Shape::kOuts, kGroups = Work::kGroups, kCols = Shape::kCols, kEach = kBranches / Work::kBranchParts;
   SIMT_DYN_SHARED(char, shared);
-  char* staged = shared + 2 * kTileBytes;
+  char* staged = shared + 2 * Input::kBytes;
   const Work job;
   const int t = static_cast<int>(threadIdx.x), c0 = static_cast<int>(blockIdx.x) * kWidth, chunk = static_cast<int>(blockIdx.y);
   const int first = chunk * p.chunk, end = first + p.chunk < p.tiles() ? first + p.chunk : p.tiles();
   const int column = job.patch * kPatch + lane_of() / 4;
   const bool works = c0 + job.octet * kOctet < p.channels;
-  const uint4* items = weights + static_cast<int64_t>(c0 / kOctet + job.octet) / kOuts * Work::kItems + lane_of();
-  LaneStatistics<kOuts> statistics[kBranches];
+  const uint4* items = weights + static_cast<int64_t>(c0 / kOctet + job.octet) / kOuts * Shape::kItems + lane_of();
+  const auto chunks_of = [&](const Place& place) { return LaneChunks<Input>(place, p.h, p.w, p.channels, c0); };
+  LaneStatistics<kOuts> statistics[kEach];
   int pixels = 0;
-  LaneChunks(p, place_of(p, first), c0).copy(x, shared);
+  chunks_of(place_of<Shape>(p, first)).copy(x, shared);
   cp_async_commit();
 #pragma unroll 1
   for (int tile = first; tile < end; ++tile) {
-    const Place place = place_of(p, tile);
-    char* now = shared + ((tile - first) & 1) * kTileBytes;
+    const Place place = place_of<Shape>(p, tile);
+    char* now = shared + ((tile - first) & 1) * Input::kBytes;
     cp_async_wait<0>();
-    if (norm.scale != nullptr) LaneChunks(p, place, c0).normalize(norm, now);
+    if (norm.scale != nullptr) chunks_of(place).normalize(norm, now);
     __syncthreads();
-    if (tile + 1 < end) LaneChunks(p, place_of(p, tile + 1), c0).copy(x, shared + ((tile + 1 - first) & 1) * kTileBytes);
+    if (tile + 1 < end) chunks_of(place_of<Shape>(p, tile + 1)).copy(x, shared + ((tile + 1 - first) & 1) * Input::kBytes);
     cp_async_commit();
 #pragma unroll
-    for (int m = 0; m < kBranches; ++m) {
-      float sum[4][4] = {};
-      if (works) multiply<kWide>(p.dilation[m], now + job.at(), items + m * branch_items, sum);
+    for (int i = 0; i < kEach; ++i) {
+      const int m = job.first_branch + i;
+      float sum[Work::kFragments][4] = {};
+      if (works) multiply<Shape, Input>(p.dilation[m], now + job.template at<Input>(), items + m * branch_items, sum);
       if constexpr (kStatistics) {
-        LaneStatistics<kOuts>& s = statistics[m];
+        LaneStatistics<kOuts>& s = statistics[i];
         if (tile == first) {
 #pragma unroll
           for (int o = 0; o < kOuts; ++o) {
@@ -64,9 +71,9 @@ __global__ void __launch_bounds__(kThreads, 3)
           }
         }
 #pragma unroll
-        for (int i = 0; i < 8; ++i) {
-          const int fragment = i / 2, half = i % 2, o = Work::out_of(fragment);
-          if (place.row + job.first_row + Work::row_of(fragment) + half >= p.h || place.col + column >= p.w) continue;
+        for (int j = 0; j < 2 * Work::kFragments; ++j) {
+          const int fragment = j / 2, half = j % 2, o = Work::out_of(fragment);
+          if (place.row + job.first_row + Work::row_of(fragment) + half >= p.oh || place.col + column >= p.ow) continue;
 #pragma unroll
           for (int q = 0; q < 2; ++q) {
             const float distance = sum[fragment][half * 2 + q] - s.pivot[o][q];
@@ -76,51 +83,57 @@ __global__ void __launch_bounds__(kThreads, 3)
         }
       }
 #pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        const int fragment = i / 2, half = i % 2, row = job.first_row + Work::row_of(fragment) + half;
-        *reinterpret_cast<uint32_t*>(staged + m * kStagedBytes + (row * kCols + column) * kPixelBytes +
+      for (int j = 0; j < 2 * Work::kFragments; ++j) {
+        const int fragment = j / 2, half = j % 2, row = job.first_row + Work::row_of(fragment) + half;
+        *reinterpret_cast<uint32_t*>(staged + m * kStagedBytes<Shape> + (row * kCols + column) * kPixelBytes +
                                      (job.octet + Work::out_of(fragment)) * 16 + (lane_of() & 3) * 4) =
             pack_bf(sum[fragment][half * 2], sum[fragment][half * 2 + 1]);
       }
     }
     const auto inside = [](int size, int all) { return size < 0 ? 0 : size > all ? all : size; };
-    pixels += inside(p.h - place.row - job.first_row, Work::kRowsEach) * inside(p.w - place.col - job.patch * kPatch, kPatch);
+    pixels += inside(p.oh - place.row - job.first_row, Work::kRowsEach) * inside(p.ow - place.col - job.patch * kPatch, kPatch);
     __syncthreads();
     const int c = c0 + t % kOctets * kOctet;
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < kRows * kCols * kOctets / kThreads; ++i) {
       const int pixel = t / kOctets + i * kThreads / kOctets, row = place.row + pixel / kCols, col = place.col + pixel % kCols;
-      if (row >= p.h || col >= p.w || c >= p.channels) continue;
-      const int64_t at = ((static_cast<int64_t>(place.image) * p.h + row) * p.w + col) * p.channels + c;
+      if (row >= p.oh || col >= p.ow || c >= p.channels) continue;
+      const int64_t at = ((static_cast<int64_t>(place.image) * p.oh + row) * p.ow + col) * p.channels + c;
 #pragma unroll
       for (int m = 0; m < kBranches; ++m) {
         *reinterpret_cast<uint4*>(out.of[m].y + at) =
-            *reinterpret_cast<const uint4*>(staged + m * kStagedBytes + pixel * kPixelBytes + t % kOctets * 16);
+            *reinterpret_cast<const uint4*>(staged + m * kStagedBytes<Shape> + pixel * kPixelBytes + t % kOctets * 16);
       }
     }
   }
   if constexpr (kStatistics) {
-    float *sums = reinterpret_cast<float*>(shared), *pivots = sums + kGroups * 2 * kWidth, *counts = pivots + kGroups * kWidth;
+    // No tile is read any more: a branch's sums take the place.
+    constexpr int kFloats = (3 * kWidth + 1) * kGroups;
+    static_assert(kBranches * kFloats * static_cast<int>(sizeof(float)) <= 2 * Input::kBytes);
+    float* const all = reinterpret_cast<float*>(shared);
 #pragma unroll
-    for (int m = 0; m < kBranches; ++m) {
-      __syncthreads();
+    for (int i = 0; i < kEach; ++i) {
+      float *sums = all + (job.first_branch + i) * kFloats, *pivots = sums + kGroups * 2 * kWidth, *counts = pivots + kGroups * kWidth;
 #pragma unroll
-      for (int i = 0; i < kOuts * 2; ++i) {
-        float sum = statistics[m].sum[i / 2][i % 2], squares = statistics[m].squares[i / 2][i % 2];
+      for (int j = 0; j < kOuts * 2; ++j) {
+        float sum = statistics[i].sum[j / 2][j % 2], squares = statistics[i].squares[j / 2][j % 2];
 #pragma unroll
         for (int apart = 4; apart < 32; apart *= 2) {
           sum += __shfl_xor_sync(~0u, sum, apart);
           squares += __shfl_xor_sync(~0u, squares, apart);
         }
-        const int channel = (job.octet + i / 2) * kOctet + (lane_of() & 3) * 2 + i % 2;
+        const int channel = (job.octet + j / 2) * kOctet + (lane_of() & 3) * 2 + j % 2;
         if (lane_of() >= 4) continue;
         sums[job.group * 2 * kWidth + channel] = sum;
         sums[(job.group * 2 + 1) * kWidth + channel] = squares;
-        pivots[job.group * kWidth + channel] = statistics[m].pivot[i / 2][i % 2];
+        pivots[job.group * kWidth + channel] = statistics[i].pivot[j / 2][j % 2];
       }
       if (job.octet == 0 && lane_of() == 0) counts[job.group] = static_cast<float>(pixels);
-      __syncthreads();
-      if (t < kWidth && c0 + t < p.channels) finish_groups(out.of[m], sums, kGroups, kWidth, t, chunk, c0 + t);
+    }
+    __syncthreads();
+    const int m = t / kWidth, column_of = t % kWidth;
+    if (m < kBranches && c0 + column_of < p.channels) {
+      finish_groups(out.of[m], all + m * kFloats, kGroups, kWidth, column_of, chunk, c0 + column_of);
     }
   }
 }
@@ -130,10 +143,11 @@ size_t workspace(const SkSplitProblem& p) { return kBranches * sums_bytes(plan(p
 
 void pack(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec) { pack_branches(p, a.weight, false, exec); }
 
-template <bool kWide, bool kStatistics>
+template <class Shape, bool kStatistics>
 void launch(const Plan& g, const SkSplitForwardArgs& a, const Outputs& out, const Exec& exec) {
-  allow_shared(octet_forward<kWide, kStatistics>, kShared);
-  SIMT_LAUNCH((octet_forward<kWide, kStatistics>), dim3(g.blocks(), g.chunks), kThreads, kShared, exec.stream, g,
+  constexpr int kShared = 2 * Shape::Input::kBytes + kBranches * kStagedBytes<Shape>;
+  allow_shared(octet_forward<Shape, kStatistics>, kShared);
+  SIMT_LAUNCH((octet_forward<Shape, kStatistics>), dim3(g.blocks(), g.chunks), kThreads, kShared, exec.stream, g,
               static_cast<const bf16*>(a.x), a.x_norm, reinterpret_cast<const uint4*>(exec.packed), branch_items(g), out);
 }
 
@@ -146,11 +160,7 @@ void run(const SkSplitProblem& p, const SkSplitForwardArgs& a, const Exec& exec)
     out.of[m].y = static_cast<bf16*>(a.u[m]);
     if (statistics) out.of[m].out = TileSums::at(exec.workspace + static_cast<size_t>(m) * sums_bytes(g), g.chunks, g.channels, true);
   }
-  if (g.wide()) {
-    statistics ? launch<true, true>(g, a, out, exec) : launch<true, false>(g, a, out, exec);
-  } else {
-    statistics ? launch<false, true>(g, a, out, exec) : launch<false, false>(g, a, out, exec);
-  }
+  with_shape(g.width, g.stride, [&]<class S>() { statistics ? launch<S, true>(g, a, out, exec) : launch<S, false>(g, a, out, exec); });
   if (!statistics) return;
   const double rows = static_cast<double>(conv.n) * conv.oh * conv.ow;
   for (int m = 0; m < kBranches; ++m) launch_finish(out.of[m].out, FinishStatistics{a.statistics[m], conv.out, rows}, exec.stream);

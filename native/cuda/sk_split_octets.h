@@ -1,4 +1,4 @@
-// Candidates of sk_split in bfloat16 for two branches of 3 x 3 in groups of up to 16 channels (octet_tile.h).
+// Candidates of sk_split in bfloat16 for two branches of 3 x 3, stride 1 or 2, in groups of up to 32 channels (octet_tile.h).
 #pragma once
 
 #include "ops/sk_split.h"

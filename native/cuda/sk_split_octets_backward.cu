@@ -2,7 +2,8 @@
 // block goes through one chunk of the tiles, multiplies each for dx and for the weights' gradients, and copies the next meanwhile.
 #include "core/exec.h"
 #include "cuda/launch.h"
-#include "cuda/octet_multiply.h"
+#include "cuda/octet_pack.h"
+#include "cuda/octet_reduce.h"
 #include "cuda/row_epilogue.h"
 #include "cuda/sk_split_close.h"
 #include "cuda/sk_split_octets.h"
@@ -12,10 +13,19 @@ namespace {
 
 using namespace octets;
 
-// Shared memory: x, the branches' gradients of two tiles; the finished sums of dx lie where the gradients of their tile were.
-constexpr int kBlocks = 2 * 132, kShared = (1 + 2 * kBranches) * kTileBytes, kPairBytes = kBranches * kTileBytes;
+constexpr int kBlocks = 2 * 132;
 constexpr int kSumBytes = kWidth * 4 + 32;  // a pixel of dx; half a warp's stores fall into different banks
-static_assert(kRows * kCols * kSumBytes <= kPairBytes);
+
+// Shared memory: x, the branches' gradients of two tiles, finished sums of dx. With stride 1 these lie where the gradients of their tile
+// were; with stride 2 the gradients are read again for the odd rows. A row's even columns come first.
+template <class Shape>
+struct Layout {
+  static constexpr int kCols = Shape::kStep * Shape::kCols;  // of dx; its rows pass kRows at a time
+  static constexpr int kPairBytes = kBranches * Shape::Gradient::kBytes, kSumsBytes = kRows * kCols * kSumBytes;
+  static constexpr int kPairs = Shape::Input::kBytes, kSums = kPairs + 2 * kPairBytes;
+  static constexpr int kBytes = kSums + (Shape::kStep == 1 ? 0 : kSumsBytes);
+  static_assert(Shape::kStep != 1 || kSumsBytes <= kPairBytes);
+};
 
 struct Input {
   const bf16* x;
@@ -23,95 +33,142 @@ struct Input {
   const bf16* du[kBranches];
 };
 
+// No dx is wanted.
+struct NoEpilogue {
+  static constexpr bool kSums = false;
+  struct State {};
+  __device__ __forceinline__ void begin(State&, int) const {}
+};
+
 // Branch, octet and fragment of 32 lanes' sums of the weights' gradients: [chunk][octet][branch][sum][lane][4].
-template <bool kWide>
+template <class Shape>
 __host__ __device__ constexpr int reduced_floats() {
-  return kReduceSums<kWide> * 128;
+  return kReduceSums<Shape> * 128;
 }
 
-template <bool kWide, class Epilogue>
+// One branch's share of the even (kOdd 0) or odd rows of dx.
+template <class Shape, int kOdd, int kFragments>
+__device__ __forceinline__ void add_branch(int dilation, const char* from, const uint4* weights,
+                                           float (&sum)[Shape::kStep][kFragments][4]) {
+  using Gradient = typename Shape::Gradient;
+  if constexpr (Shape::kStep == 1) {
+    multiply<Shape, Gradient>(dilation, from, weights, sum[0]);
+  } else if (dilation == 1) {
+    spread<Shape::kSpan, Gradient, kOdd>(from, weights, sum);
+  } else if constexpr (kOdd == 0) {
+    // All taps stay among the even rows and columns, where they are one place apart.
+    multiply<Shape::kSpan, Gradient, 1>(from, weights, sum[0]);
+  }
+}
+
+// kReduces: also the weights' gradients.
+template <class Shape, bool kReduces, class Epilogue>
 __global__ void __launch_bounds__(kThreads, 2)
     octet_backward(const __grid_constant__ Plan p, const __grid_constant__ Input in, const uint4* weights, int64_t branch_items,
                    const __grid_constant__ Epilogue epilogue, float* partial) {
-  using Work = Job<kWide>;
+  using Work = Job<Shape, false>;
+  using Memory = Layout<Shape>;
+  using Gradient = typename Shape::Gradient;
+  constexpr bool kWrites = !std::is_same_v<Epilogue, NoEpilogue>;
   SIMT_DYN_SHARED(char, shared);
-  char* pairs = shared + kTileBytes;
+  char* pairs = shared + Memory::kPairs;
   const Work job;
   const int t = static_cast<int>(threadIdx.x), c0 = static_cast<int>(blockIdx.x) * kWidth, chunk = static_cast<int>(blockIdx.y);
   const int first = chunk * p.chunk, end = first + p.chunk < p.tiles() ? first + p.chunk : p.tiles();
   const int branch = warp_of() / kOctets, octet = warp_of() % kOctets, c = c0 + t % kOctets * kOctet;  // of du; of the lane's part of dx
   const bool works = c0 + job.octet * kOctet < p.channels;
-  const uint4* items = weights + static_cast<int64_t>(c0 / kOctet + job.octet) / Work::kOuts * Work::kItems + lane_of();
-  constexpr int kPatchAt = kHalo * kRowBytes + kHalo * kPixelBytes;
-  float reduced[kReduceSums<kWide>][4] = {};
+  const uint4* items = weights + static_cast<int64_t>(c0 / kOctet + job.octet) / Shape::kOuts * Shape::kItems + lane_of();
+  float reduced[kReduceSums<Shape>][4] = {};
   typename Epilogue::State state;
   if (c < p.channels) epilogue.begin(state, c);
+  const auto x_chunks = [&](int tile) { return LaneChunks<typename Shape::Input>(place_of<Shape>(p, tile), p.h, p.w, p.channels, c0); };
   const auto copy_gradients = [&](int tile) {
-    const LaneChunks chunks(p, place_of(p, tile), c0);
+    const LaneChunks<Gradient> chunks(place_of<Shape>(p, tile), p.oh, p.ow, p.channels, c0);
 #pragma unroll
-    for (int m = 0; m < kBranches; ++m) chunks.copy(in.du[m], pairs + ((tile - first) & 1) * kPairBytes + m * kTileBytes);
+    for (int m = 0; m < kBranches; ++m) {
+      chunks.copy(in.du[m], pairs + ((tile - first) & 1) * Memory::kPairBytes + m * Gradient::kBytes);
+    }
     cp_async_commit();
   };
   const auto copy_x = [&](int tile) {
-    LaneChunks(p, place_of(p, tile), c0).copy(in.x, shared);
+    x_chunks(tile).copy(in.x, shared);
     cp_async_commit();
   };
   copy_gradients(first);
-  copy_x(first);
+  if constexpr (kReduces) copy_x(first);
 #pragma unroll 1
   for (int tile = first; tile < end; ++tile) {
-    const Place place = place_of(p, tile);
-    char* now = pairs + ((tile - first) & 1) * kPairBytes;
+    char* now = pairs + ((tile - first) & 1) * Memory::kPairBytes;
     cp_async_wait<0>();
-    if (in.norm.scale != nullptr) LaneChunks(p, place, c0).normalize(in.norm, shared);
+    if constexpr (kReduces) {
+      if (in.norm.scale != nullptr) x_chunks(tile).normalize(in.norm, shared);
+    }
     __syncthreads();
     if (tile + 1 < end) copy_gradients(tile + 1);
-#pragma unroll 1
-    for (int at = kPatchAt; at < kPatchAt + kCols * kPixelBytes; at += kPatch * kPixelBytes) {
-      reduce<kWide>(p.dilation[branch], shared + at + (kWide ? octet & ~1 : octet) * 16, now + branch * kTileBytes + at + octet * 16,
-                    reduced);
-    }
-    __syncthreads();
-    if (tile + 1 < end) copy_x(tile + 1);
-    float sum[4][4] = {};
-    if (works) {
+    if constexpr (kReduces) {
 #pragma unroll
-      for (int m = 0; m < kBranches; ++m) {
-        multiply<kWide>(p.dilation[m], now + m * kTileBytes + job.at(), items + m * branch_items, sum);
+      for (int at = 0; at < Shape::kPatches * kPatch * kPixelBytes; at += kPatch * kPixelBytes) {
+        reduce<Shape>(p.dilation[branch], shared + at + octet / Shape::kSpan * Shape::kSpan * 16,
+                      now + branch * Gradient::kBytes + at + octet * 16, reduced);
       }
+      __syncthreads();
+      if (tile + 1 < end) copy_x(tile + 1);
     }
-    __syncthreads();
+    if constexpr (kWrites) {
+      const Place place = place_of<Shape>(p, tile);
+      char* sums = Shape::kStep == 1 ? now : shared + Memory::kSums;
+      const auto write_rows = [&]<int kOdd>() {
+        float sum[Shape::kStep][Work::kFragments][4] = {};
+        if (works) {
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const int fragment = i / 2, half = i % 2,
-                pixel = (job.first_row + Work::row_of(fragment) + half) * kCols + job.patch * kPatch + lane_of() / 4;
-      *reinterpret_cast<float2*>(now + pixel * kSumBytes + (job.octet + Work::out_of(fragment)) * 32 + (lane_of() & 3) * 8) =
-          float2{sum[fragment][half * 2], sum[fragment][half * 2 + 1]};
-    }
-    __syncthreads();
+          for (int m = 0; m < kBranches; ++m) {
+            add_branch<Shape, kOdd>(p.dilation[m], now + m * Gradient::kBytes + job.template at<Gradient>(), items + m * branch_items, sum);
+          }
+        }
+        // With stride 1 others read the gradients, in odd rows the sums of the even ones; those of the tile before are behind a barrier.
+        if constexpr (Shape::kStep == 1 || kOdd != 0) __syncthreads();
+#pragma unroll
+        for (int i = 0; i < 2 * Shape::kStep * Work::kFragments; ++i) {
+          const int side = i % Shape::kStep, half = i / Shape::kStep % 2, fragment = i / Shape::kStep / 2;
+          const int pixel =
+              (job.first_row + Work::row_of(fragment) + half) * Memory::kCols + side * Shape::kCols + job.patch * kPatch + lane_of() / 4;
+          *reinterpret_cast<float2*>(sums + pixel * kSumBytes + (job.octet + Work::out_of(fragment)) * 32 + (lane_of() & 3) * 8) =
+              float2{sum[side][fragment][half * 2], sum[side][fragment][half * 2 + 1]};
+        }
+        __syncthreads();
+        // A lane stays in its column.
+        constexpr int kApart = kThreads / kOctets / Memory::kCols;
+        const int to_row = t / kOctets / Memory::kCols, to_col = t / kOctets % Memory::kCols;
+        const int row = (place.row + to_row) * Shape::kStep + kOdd;
+        const int col = (place.col + to_col % Shape::kCols) * Shape::kStep + to_col / Shape::kCols;
+        const char* from = sums + t / kOctets * kSumBytes + t % kOctets * 32;
+        int64_t at = ((static_cast<int64_t>(place.image) * p.h + row) * p.w + col) * p.channels + c;
 #pragma unroll 1
-    for (int pixel = t / kOctets; pixel < kRows * kCols; pixel += kThreads / kOctets) {
-      const int row = place.row + pixel / kCols, col = place.col + pixel % kCols;
-      if (row >= p.h || col >= p.w || c >= p.channels) continue;
-      const float* from = reinterpret_cast<const float*>(now + pixel * kSumBytes + t % kOctets * 32);
-      float v[kOctet];
-      load_chunk(from, *reinterpret_cast<float(*)[4]>(v));
-      load_chunk(from + 4, *reinterpret_cast<float(*)[4]>(v + 4));
-      epilogue.row(state, ((static_cast<int64_t>(place.image) * p.h + row) * p.w + col) * p.channels + c, v);
+        for (int left = col < p.w && c < p.channels ? min(p.h - row, (kRows - to_row) * Shape::kStep) : 0; left > 0;
+             left -= kApart * Shape::kStep) {
+          float v[kOctet];
+          load_chunk(reinterpret_cast<const float*>(from), *reinterpret_cast<float(*)[4]>(v));
+          load_chunk(reinterpret_cast<const float*>(from) + 4, *reinterpret_cast<float(*)[4]>(v + 4));
+          epilogue.row(state, at, v);
+          from += kThreads / kOctets * kSumBytes;
+          at += static_cast<int64_t>(kApart * Shape::kStep) * p.w * p.channels;
+        }
+      };
+      write_rows.template operator()<0>();
+      if constexpr (Shape::kStep == 2) write_rows.template operator()<1>();
     }
   }
-  if (c0 + octet * kOctet < p.channels) {
+  if (kReduces && c0 + octet * kOctet < p.channels) {
     float* to =
         partial +
-        ((static_cast<int64_t>(chunk) * (p.channels / kOctet) + c0 / kOctet + octet) * kBranches + branch) * reduced_floats<kWide>() +
+        ((static_cast<int64_t>(chunk) * (p.channels / kOctet) + c0 / kOctet + octet) * kBranches + branch) * reduced_floats<Shape>() +
         lane_of() * 4;
 #pragma unroll
-    for (int i = 0; i < kReduceSums<kWide>; ++i) store_chunk(to + i * 128, reduced[i]);
+    for (int i = 0; i < kReduceSums<Shape>; ++i) store_chunk(to + i * 128, reduced[i]);
   }
   if constexpr (Epilogue::kSums) {
-    // Lanes apart by kOctets have the same channels.
+    // Lanes apart by kOctets have the same channels. The place of x is free since the last tile's sums of dx were complete.
     float* sums = reinterpret_cast<float*>(shared);  // [warp][2][channels]
-    __syncthreads();
 #pragma unroll
     for (int q = 0; q < kOctet; ++q) {
       float sum = state.sum[q], dot = state.dot[q];
@@ -127,7 +184,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     __syncthreads();
     if (t < kWidth && c0 + t < p.channels) {
       float sum = 0, dot = 0;
-      for (int warp = 0; warp < kThreads / 32; ++warp) {
+      for (int warp = 0; warp < kWarps; ++warp) {
         sum += sums[warp * 2 * kWidth + t];
         dot += sums[(warp * 2 + 1) * kWidth + t];
       }
@@ -137,18 +194,19 @@ __global__ void __launch_bounds__(kThreads, 2)
 }
 
 // Adds the chunks' sums of the weights' gradients in order, a lane a number of a fragment, and writes those that are weights.
-template <bool kWide>
+template <class Shape>
 __global__ void __launch_bounds__(256)
     add_octet_chunks(const float* partial, const __grid_constant__ Plan p, int c, float* first, float* second) {
-  const int64_t apart = static_cast<int64_t>(p.channels / kOctet) * kBranches * reduced_floats<kWide>();
+  const int64_t apart = static_cast<int64_t>(p.channels / kOctet) * kBranches * reduced_floats<Shape>();
   const int64_t i = static_cast<int64_t>(blockIdx.x) * 256 + threadIdx.x;
   if (i >= apart) return;
-  const int q = static_cast<int>(i % 4), lane = static_cast<int>(i / 4 % 32), sum = static_cast<int>(i / 128 % kReduceSums<kWide>);
-  const int64_t part = i / reduced_floats<kWide>();
+  const int q = static_cast<int>(i % 4), lane = static_cast<int>(i / 4 % 32), sum = static_cast<int>(i / 128 % kReduceSums<Shape>);
+  const int64_t part = i / reduced_floats<Shape>();
   const int octet = static_cast<int>(part / kBranches), o = octet * kOctet + lane % 4 * 2 + q % 2;
   int in = lane / 4, tap = sum;
-  if (kWide) {
-    in += (octet / 2 * 2 + q / 2) * kOctet;
+  if (Shape::kSpan > 1) {
+    in += (octet / Shape::kSpan * Shape::kSpan + sum / 9 * 2 + q / 2) * kOctet;
+    tap = sum % 9;
   } else {
     const bool second_tap = q / 2;
     in += octet * kOctet;
@@ -164,7 +222,7 @@ __global__ void __launch_bounds__(256)
 }
 
 size_t partial_floats(const Plan& g) {
-  const int each = g.wide() ? reduced_floats<true>() : reduced_floats<false>();
+  const int each = with_shape(g.width, g.stride, []<class S>() { return reduced_floats<S>(); });
   return static_cast<size_t>(g.chunks) * static_cast<size_t>(g.channels / kOctet * kBranches) * static_cast<size_t>(each);
 }
 
@@ -177,23 +235,18 @@ size_t workspace(const SkSplitProblem& p) {
 
 void pack(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec) { pack_branches(p, a.weight, true, exec); }
 
-template <bool kWide, class Epilogue>
+template <class Shape, bool kReduces, class Epilogue>
 void launch(const Plan& g, const Input& in, const Epilogue& epilogue, float* partial, const Exec& exec) {
-  allow_shared(octet_backward<kWide, Epilogue>, kShared);
-  SIMT_LAUNCH((octet_backward<kWide, Epilogue>), dim3(g.blocks(), g.chunks), kThreads, kShared, exec.stream, g, in,
+  constexpr int kShared = Layout<Shape>::kBytes;
+  allow_shared(octet_backward<Shape, kReduces, Epilogue>, kShared);
+  SIMT_LAUNCH((octet_backward<Shape, kReduces, Epilogue>), dim3(g.blocks(), g.chunks), kThreads, kShared, exec.stream, g, in,
               reinterpret_cast<const uint4*>(exec.packed), branch_items(g), epilogue, partial);
 }
 
-// No dx is wanted.
-struct NoEpilogue {
-  static constexpr bool kSums = false;
-  struct State {};
-  __device__ __forceinline__ void begin(State&, int) const {}
-  __device__ __forceinline__ void row(State&, int64_t, float (&)[kOctet]) const {}
-};
-
-template <bool kWide>
+template <class Shape>
 void run_as(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec) {
+  // The sums of four octets' weights leave no registers for dx.
+  constexpr bool kAtOnce = Shape::kSpan < 4;
   const Conv2dProblem& conv = p.conv[0];
   const Plan g = plan(p, kBlocks);
   const DuCoefficients du = du_coefficients_at(p, exec.workspace);
@@ -205,22 +258,21 @@ void run_as(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& e
   Input in{static_cast<const bf16*>(a.x), a.x_norm, {}};
   for (int m = 0; m < kBranches; ++m) in.du[m] = gradients.du[m];
   bf16* dx = static_cast<bf16*>(a.dx);
-  if (dx == nullptr) {
-    launch<kWide>(g, in, NoEpilogue{}, partial, exec);
-  } else if (a.close.u != nullptr) {
+  if (dx == nullptr || !kAtOnce) launch<Shape, true>(g, in, NoEpilogue{}, partial, exec);
+  if (dx != nullptr && a.close.u != nullptr) {
     const TileSums sums = TileSums::at(memory, g.chunks, g.channels, false);
-    launch<kWide>(g, in, CloseEpilogue<bf16>{dx, a.close, sums}, partial, exec);
+    launch<Shape, kAtOnce>(g, in, CloseEpilogue<bf16>{dx, a.close, sums}, partial, exec);
     launch_finish(sums, FinishClose{a.close, conv.c, static_cast<double>(conv.n) * conv.h * conv.w}, exec.stream);
-  } else {
-    launch<kWide>(g, in, AddEpilogue<bf16>{dx, static_cast<const bf16*>(a.add)}, partial, exec);
+  } else if (dx != nullptr) {
+    launch<Shape, kAtOnce>(g, in, AddEpilogue<bf16>{dx, static_cast<const bf16*>(a.add)}, partial, exec);
   }
   const size_t numbers = partial_floats(g) / static_cast<size_t>(g.chunks);
-  SIMT_LAUNCH((add_octet_chunks<kWide>), static_cast<unsigned>((numbers + 255) / 256), 256, 0, exec.stream, partial, g, conv.c,
+  SIMT_LAUNCH((add_octet_chunks<Shape>), static_cast<unsigned>((numbers + 255) / 256), 256, 0, exec.stream, partial, g, conv.c,
               a.dweight[0], a.dweight[1]);
 }
 
 void run(const SkSplitProblem& p, const SkSplitBackwardArgs& a, const Exec& exec) {
-  plan(p, kBlocks).wide() ? run_as<true>(p, a, exec) : run_as<false>(p, a, exec);
+  with_shape(p.conv[0].c / p.conv[0].groups, p.conv[0].stride, [&]<class S>() { run_as<S>(p, a, exec); });
 }
 
 }  // namespace

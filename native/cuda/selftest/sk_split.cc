@@ -296,6 +296,14 @@ std::vector<Unit> units() {
   all.push_back({450, 3, 4, 16, 4, 1, {{3, 1}, {3, 2}}});
   all.push_back({3, 17, 35, 48, 3, 1, {{3, 1}, {3, 2}}});
   all.push_back({2, 14, 14, 40, 5, 1, {{3, 2}, {3, 1}}});
+  all.push_back({2, 17, 18, 24, 3, 2, {{3, 1}, {3, 2}}});
+  all.push_back({2, 33, 19, 40, 10, 2, {{3, 2}, {3, 1}}});
+  all.push_back({1, 18, 31, 48, 3, 2, {{3, 2}, {3, 2}}});
+  all.push_back({3, 14, 14, 96, 3, 2, {{3, 1}, {3, 2}}});
+  all.push_back({2, 7, 15, 96, 3, 1, {{3, 1}, {3, 1}}});
+  all.push_back({410, 3, 5, 16, 4, 2, {{3, 1}, {3, 2}}});
+  all.push_back({410, 2, 3, 32, 2, 2, {{3, 1}, {3, 2}}});
+  all.push_back({410, 2, 3, 64, 2, 1, {{3, 1}, {3, 2}}});
   return all;
 }
 
@@ -339,6 +347,12 @@ SIMT_TEST(split_refuses) {
   expect_refused(sk_split_backward_grouped_bf16, dense);
   expect_refused(sk_split_backward_fused_bf16, strided);
   expect_refused(sk_split_backward_fused_bf16, narrow);
+  for (const Unit& unit :
+       {Unit{1, 8, 8, 128, 2, 1, {{3, 1}, {3, 2}}}, Unit{1, 8, 8, 8, 2, 3, {{3, 1}, {3, 2}}}, Unit{1, 8, 8, 8, 2, 1, {{3, 1}, {5, 1}}},
+        Unit{1, 8, 8, 8, 2, 2, {{3, 1}, {3, 3}}}, Unit{1, 8, 8, 8, 2, 2, {{3, 1}}}, Unit{1, 8, 8, 8, 2, 2, {{3, 1}, {3, 2}, {3, 2}}}}) {
+    expect_refused(sk_split_forward_octets_bf16, unit);
+    expect_refused(sk_split_backward_octets_bf16, unit);
+  }
   SkSplitProblem uneven = narrow.problem(true, true);
   uneven.conv[1].groups = 4;
   simt_test::expect(sk_split_forward_grouped_fp32.refuse(uneven) != nullptr, "branches of unequal groups");

@@ -14,7 +14,8 @@ __thread Block* current_block = nullptr;
 namespace {
 
 constexpr size_t kMostMasks = 32;
-constexpr int kPoison = 0xff;  // NaN in every float format, -1 in every signed integer
+constexpr uint32_t kLongRun = 256;  // of a warp in the random schedule, in switches between its lanes
+constexpr int kPoison = 0xff;       // NaN in every float format, -1 in every signed integer
 
 const char* name_of(Meeting kind) {
   switch (kind) {
@@ -68,6 +69,7 @@ void Block::end() {
 bool Block::run(const dim3& index, uint32_t seed) {
   index_ = index;
   random_ = seed;
+  hiding_ = 0;
   alive_ = lanes_;
   death_[0] = 0;
   if (dynamic_shared_ != nullptr) memset(dynamic_shared_, kPoison, launch_->dynamic_bytes);
@@ -89,6 +91,7 @@ bool Block::run(const dim3& index, uint32_t seed) {
     l.waits_on = nullptr;
     l.group = 0;
     l.copies.clear();
+    l.unshown = l.hides = l.may_begin = false;
     l.product_group = 0;
     l.products.clear();
     prepare(l.context, l.stack, enter, i, abandoned_);
@@ -132,11 +135,34 @@ void Block::go_to(Lane* to) {
   switch_to(from, to == nullptr ? outside_ : to->context, last);
 }
 
+uint32_t Block::draw() {
+  random_ = random_ * 1664525u + 1013904223u;
+  return random_ >> 8;
+}
+
+bool Block::flip() { return settings_.schedule == Schedule::kRandom && (draw() & 0x100) != 0; }
+
+// Goes on with a lane, unless it has to wait.
+bool Block::resume(int lane) {
+  Lane& l = lane_[static_cast<size_t>(lane)];
+  if (l.done || (l.waits_on != nullptr && *l.waits_on == l.waits_while)) return false;
+  if (&l != current_) go_to(&l);
+  return true;
+}
+
 void Block::next() {
   int i = current_->id;
   if (settings_.schedule == Schedule::kRandom) {
-    random_ = random_ * 1664525u + 1013904223u;
-    i = static_cast<int>((static_cast<unsigned>(i) + (random_ >> 8)) % static_cast<unsigned>(lanes_));
+    // Lanes of one warp after the other, so that a warp may be far ahead of the rest; now and then those of any.
+    const int first = i / kWarp * kWarp, warp = std::min(kWarp, lanes_ - first);
+    const uint32_t drawn = draw();
+    if (drawn % kLongRun != 0) {
+      const int from = static_cast<int>(drawn / kLongRun) % warp;
+      for (int tried = 0; tried < warp; ++tried) {
+        if (resume(first + (from + tried) % warp)) return;
+      }
+    }
+    i = static_cast<int>((static_cast<unsigned>(i) + draw()) % static_cast<unsigned>(lanes_));
   }
   for (int tried = 0; tried < lanes_; ++tried) {
     if (settings_.schedule == Schedule::kDown) {
@@ -144,10 +170,7 @@ void Block::next() {
     } else {
       i = i + 1 == lanes_ ? 0 : i + 1;
     }
-    Lane& l = lane_[static_cast<size_t>(i)];
-    if (l.done || (l.waits_on != nullptr && *l.waits_on == l.waits_while)) continue;
-    if (&l != current_) go_to(&l);
-    return;
+    if (resume(i)) return;
   }
   if (alive_ != 0) die_of_deadlock();
   go_to(nullptr);
@@ -169,6 +192,8 @@ void Block::barrier(int id, int lanes, int line, bool wait_for_others) {
   if (lanes == 0) {
     if (alive_ != lanes_) die("__syncthreads, line %d, after some lanes returned", line);
     if (b.arrived != 0 && b.line != line) die("lanes wait at different __syncthreads, lines %d and %d", b.line, line);
+    hiding_ += static_cast<int>(current_->unshown) - static_cast<int>(current_->hides);
+    current_->hides = current_->unshown;
   } else {
     if (id == 0 || lanes % kWarp != 0 || lanes > lanes_) die("barrier %d cannot be one of %d lanes", id, lanes);
     if (b.arrived != 0 && b.lanes != lanes) die("barrier %d is one of %d lanes and of %d", id, b.lanes, lanes);

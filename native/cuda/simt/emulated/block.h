@@ -21,6 +21,7 @@ struct AsyncCopy {
   void* shared;
   const void* global;  // null: zeros
   int bytes, group;
+  bool landed;
 };
 
 // Where lanes of a warp can meet.
@@ -48,7 +49,10 @@ struct Lane {
   int waits_line = 0;
   int group = 0;  // of asynchronous copies, the next to commit
   std::vector<AsyncCopy> copies;
-  int product_group = 0;  // as group, of products
+  bool unshown = false;    // what it waited for is not shown to products yet
+  bool hides = false;      // that was so at its latest barrier
+  bool may_begin = false;  // products, since warpgroup_begin
+  int product_group = 0;   // as group, of products
   std::vector<AsyncProduct> products;
 };
 
@@ -105,6 +109,11 @@ class Block {
   unsigned char* dynamic_shared() { return dynamic_shared_; }
   void* static_shared(const void* site, size_t bytes);
 
+  // A coin that falls either way in the random schedule and false in the others.
+  bool flip();
+  // Whether a lane came to the latest barrier with copies that it did not show to products.
+  bool hides_operands() const { return hiding_ != 0; }
+
   // `lanes` 0: all of the block, at `line`. `wait` false: only arrive.
   void barrier(int id, int lanes, int line, bool wait);
   // Leaves `value` for the lanes of `mask` and waits for them; the last to come calls `last`. Returns the slots of all.
@@ -115,6 +124,8 @@ class Block {
  private:
   static void enter();
   void leave();
+  uint32_t draw();
+  bool resume(int lane);
   void next();
   void wait(const uint32_t* word, uint32_t value, const char* at, int line);
   void go_to(Lane* lane);
@@ -134,6 +145,7 @@ class Block {
   Context outside_;
   Lane* current_ = nullptr;
   uint32_t random_ = 1;
+  int hiding_ = 0;          // lanes
   bool abandoned_ = false;  // the lanes' stacks hold frames that never returned
   char death_[1024] = {};
 };

@@ -45,6 +45,15 @@ void multiply_warp(Warp& w) {
   }
 }
 
+void land(AsyncCopy& copy) {
+  if (copy.global == nullptr) {
+    memset(copy.shared, 0, static_cast<size_t>(copy.bytes));
+  } else {
+    memcpy(copy.shared, copy.global, static_cast<size_t>(copy.bytes));
+  }
+  copy.landed = true;
+}
+
 }  // namespace
 
 uint32_t vote(uint32_t mask, bool v, const Here& here) {
@@ -60,7 +69,8 @@ void async_copy(void* shared, const void* global, int bytes, bool wanted) {
   const uintptr_t size = static_cast<uintptr_t>(bytes);
   if (!is_aligned(shared, size) || (wanted && !is_aligned(global, size))) block().die("cp_async%d of unaligned memory", bytes);
   Lane& l = lane();
-  l.copies.push_back({shared, wanted ? global : nullptr, bytes, l.group});
+  l.copies.push_back({shared, wanted ? global : nullptr, bytes, l.group, false});
+  if (block().flip()) land(l.copies.back());
 }
 
 void commit_copies() { ++lane().group; }
@@ -69,13 +79,9 @@ void wait_for_copies(int under_way) {
   Lane& l = lane();
   size_t done = 0;
   for (; done < l.copies.size() && l.copies[done].group < l.group - under_way; ++done) {
-    const AsyncCopy& copy = l.copies[done];
-    if (copy.global == nullptr) {
-      memset(copy.shared, 0, static_cast<size_t>(copy.bytes));
-    } else {
-      memcpy(copy.shared, copy.global, static_cast<size_t>(copy.bytes));
-    }
+    if (!l.copies[done].landed) land(l.copies[done]);
   }
+  l.unshown |= done != 0;
   l.copies.erase(l.copies.begin(), l.copies.begin() + static_cast<std::ptrdiff_t>(done));
 }
 

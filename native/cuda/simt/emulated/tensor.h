@@ -7,7 +7,8 @@
 
 namespace simt {
 
-// Put off until the lane waits for it: a missing wait, or a missing barrier after it, leaves the poison in place.
+// Put off until the lane waits for it: a missing wait, or a missing barrier after it, leaves the poison in place. In the random schedule
+// about half of the copies are made at once, and overwrite what others still read where a barrier before them is missing.
 void async_copy(void* shared, const void* global, int bytes, bool wanted);
 void commit_copies();
 void wait_for_copies(int under_way);

@@ -46,8 +46,14 @@ void run(const AsyncProduct& p, int lane_in_group) {
 
 }  // namespace
 
+void show_copies() { lane().unshown = false; }
+
+void begin_products() { lane().may_begin = true; }
+
 void start_product(const AsyncProduct& product) {
   Lane& l = lane();
+  if (!l.may_begin) block().die("a product of a warpgroup without warpgroup_begin");
+  if (block().hides_operands()) block().die("a product of a warpgroup after a barrier, copies before which were not shown");
   // Along, a product may begin at any 16 k of an atom's 64.
   const uintptr_t within = product.across ? kAtom - 1 : (kAtom - 1) & ~uintptr_t{96};
   for (const char* operand : {product.a, product.b}) {
@@ -57,7 +63,11 @@ void start_product(const AsyncProduct& product) {
   l.products.back().group = l.product_group;
 }
 
-void commit_products() { ++lane().product_group; }
+void commit_products() {
+  Lane& l = lane();
+  l.may_begin = false;
+  ++l.product_group;
+}
 
 void wait_for_products(int under_way) {
   Lane& l = lane();

@@ -1,11 +1,15 @@
 // Warpgroups (simt/warpgroup.h), for g++. Each lane computes its own numbers, put off until it waits for them: a missing wait leaves them
-// out, and operands that are overwritten too early give wrong ones. That all 128 lanes come, and show_to_warpgroups(), is not checked.
+// out, and operands that are overwritten too early give wrong ones. A product that no warpgroup_begin() precedes ends the kernel, and so
+// does one before which a lane came to the barrier with asynchronous copies that it did not show_to_warpgroups(). That ordinary stores are
+// shown, and that all 128 lanes come, is not checked.
 #pragma once
 
 #include "cuda/simt/emulated/builtins.h"
 
 namespace simt {
 
+void show_copies();
+void begin_products();
 void start_product(const AsyncProduct& product);
 void commit_products();
 void wait_for_products(int under_way);
@@ -21,8 +25,8 @@ struct SharedMatrix {
 inline SharedMatrix shared_matrix(const char* start, int leading, int stride) { return {start, leading, stride}; }
 inline SharedMatrix moved(const SharedMatrix& m, int bytes) { return {m.start + bytes, m.leading, m.stride}; }
 
-inline void show_to_warpgroups() {}
-inline void warpgroup_begin() {}
+inline void show_to_warpgroups() { simt::show_copies(); }
+inline void warpgroup_begin() { simt::begin_products(); }
 inline void warpgroup_commit() { simt::commit_products(); }
 template <int N, int kSums>
 void warpgroup_wait(float (&)[kSums]) {

@@ -16,8 +16,9 @@ __global__ void through_shared(const int* in, int* out, int tiles) {
     if (tile < tiles) {
       int* to = stage + tile % kStages * width;
       const int* from = in + tile * width;
-      cp_async16(to + 4 * t, from + 4 * t);
-      cp_async4(to + 4 * t + 3, from, false);  // queued behind, so the zero stays
+      cp_async8(to + 4 * t, from + 4 * t);
+      cp_async4(to + 4 * t + 2, from + 4 * t + 2);
+      cp_async4(to + 4 * t + 3, from, false);
     }
     cp_async_commit();
   };

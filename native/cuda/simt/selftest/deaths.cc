@@ -1,8 +1,10 @@
 // Kernels with a mistake die of it by name, and leave the device broken until it is repaired. On the emulator only.
+#include <algorithm>
 #include <cmath>
 
 #include "cuda/simt/selftest/check.h"
 #include "cuda/simt/simt.h"
+#include "cuda/simt/warpgroup.h"
 
 namespace {
 
@@ -137,7 +139,93 @@ SIMT_TEST(missing_wait_shows_poison) {
   SIMT_LAUNCH(copied<true>, 1, 32, 0, nullptr, in.device(), out.device());
   for (const float v : out.read()) expect_equal(v, 1.0f, "with the wait");
   SIMT_LAUNCH(copied<false>, 1, 32, 0, nullptr, in.device(), out.device());
-  for (const float v : out.read()) expect(std::isnan(v), "without the wait");
+  // Some copies of the random schedule are early.
+  const auto got = out.read();
+  const auto poisoned = std::count_if(got.begin(), got.end(), [](float v) { return std::isnan(v); });
+  expect(simt::settings().schedule == simt::Schedule::kRandom ? poisoned > 0 : poisoned == 32, "without the wait");
+}
+
+// A warp reads what another fetches anew.
+template <bool kBarrier>
+__global__ void overwritten(const float* in, float* out) {
+  SIMT_SHARED(float[256], x);
+  float* const mine = &x[threadIdx.x * 4];
+  for (int q = 0; q < 4; ++q) mine[q] = 0.0f;
+  __syncthreads();
+  const float read = threadIdx.x < 32 ? __shfl_sync(~0u, x[255 - threadIdx.x], 0) : 0.0f;
+  if (kBarrier) __syncthreads();
+  if (threadIdx.x >= 32) cp_async16(mine, in + threadIdx.x * 4);
+  cp_async_commit();
+  __syncthreads();
+  out[blockIdx.x * 64 + threadIdx.x] = read;
+  cp_async_wait<0>();
+}
+
+// Which warp is ahead differs from block to block.
+SIMT_TEST(early_copies_overwrite_what_is_read) {
+  if (simt::settings().schedule != simt::Schedule::kRandom) return;
+  constexpr size_t kBlocks = 32;
+  Buffer<float> in(std::vector<float>(256, 1.0f)), out(kBlocks * 64);
+  SIMT_LAUNCH(overwritten<true>, kBlocks, 64, 0, nullptr, in.device(), out.device());
+  for (const float v : out.read()) expect_equal(v, 0.0f, "with the barrier");
+  SIMT_LAUNCH(overwritten<false>, kBlocks, 64, 0, nullptr, in.device(), out.device());
+  const auto got = out.read();
+  expect(std::any_of(got.begin(), got.end(), [](float v) { return v != 0.0f; }), "without the barrier");
+}
+
+// A warp goes through many meetings while others wait for their turn.
+template <bool kBarrier>
+__global__ void far_ahead(int* out) {
+  SIMT_SHARED(int[64], x);
+  x[threadIdx.x] = 1;
+  __syncthreads();
+  const int read = threadIdx.x < 32 ? x[threadIdx.x + 32] : 1;
+  if (kBarrier) __syncthreads();
+  int sum = 0;
+  for (int i = 0; threadIdx.x >= 32 && i < 10; ++i) sum += __shfl_xor_sync(~0u, i, 1);
+  if (threadIdx.x >= 32) x[threadIdx.x] = sum;
+  out[blockIdx.x * 64 + threadIdx.x] = read;
+}
+
+SIMT_TEST(warps_run_far_ahead) {
+  if (simt::settings().schedule != simt::Schedule::kRandom) return;
+  constexpr size_t kBlocks = 32;
+  Buffer<int> out(kBlocks * 64);
+  SIMT_LAUNCH(far_ahead<true>, kBlocks, 64, 0, nullptr, out.device());
+  for (const int v : out.read()) expect_equal(v, 1, "with the barrier");
+  SIMT_LAUNCH(far_ahead<false>, kBlocks, 64, 0, nullptr, out.device());
+  const auto got = out.read();
+  expect(std::any_of(got.begin(), got.end(), [](int v) { return v != 1; }), "without the barrier");
+}
+
+// One product of zeros by two warpgroups; what is left out of its preparation.
+template <bool kShow, bool kBegin>
+__global__ void product(const int* zeros) {
+  SIMT_DYN_SHARED(char, shared);
+  for (int at = static_cast<int>(threadIdx.x) * 16; at < 2 * 16384; at += 256 * 16) cp_async16(shared + at, zeros, false);
+  cp_async_commit();
+  cp_async_wait<0>();
+  if (kShow) show_to_warpgroups();
+  __syncthreads();
+  float sum[64] = {};
+  if (kBegin) warpgroup_begin();
+  warpgroup_multiply<false>(sum, shared_matrix(shared, 16, 1024), shared_matrix(shared + 16384, 16, 1024));
+  warpgroup_commit();
+  warpgroup_wait<0>(sum);
+}
+
+SIMT_TEST(death_in_products_of_warpgroups) {
+  const int* none = nullptr;
+  const auto dies = [&](auto kernel, const char* word) {
+    simt::launch("product", kernel, 1, 256, 2 * 16384, nullptr, none);
+    expect_call(cudaDeviceSynchronize(), cudaErrorLaunchFailure, word);
+    expect(simt::last_death().find(word) != std::string::npos, simt::last_death());
+    simt::repair_device();
+  };
+  dies(product<false, true>, "not shown");
+  dies(product<true, false>, "without warpgroup_begin");
+  SIMT_LAUNCH((product<true, true>), 1, 256, 2 * 16384, nullptr, none);
+  expect_call(cudaDeviceSynchronize(), cudaSuccess, "with both");
 }
 
 __global__ void keeps_shared(float* out) {
