@@ -27,6 +27,18 @@ struct LaneStatistics {
   float sum[kOuts][2] = {}, squares[kOuts][2] = {}, pivot[kOuts][2];
 };
 
+// How many pixels of the tiles from `first` to `end` are a job's: counted when all is done, as a lane has no register to spare before.
+template <class Shape>
+__device__ __forceinline__ int pixels_of(const Plan& p, const Job<Shape, true>& job, int first, int end) {
+  const auto inside = [](int size, int all) { return size < 0 ? 0 : size > all ? all : size; };
+  int pixels = 0;
+  for (int tile = first; tile < end; ++tile) {
+    const Place place = place_of<Shape>(p, tile);
+    pixels += inside(p.oh - place.row - job.first_row, Job<Shape, true>::kRowsEach) * inside(p.ow - place.col - job.patch * kPatch, kPatch);
+  }
+  return pixels;
+}
+
 template <class Shape, bool kStatistics>
 __global__ void __launch_bounds__(kThreads, 3)
     octet_forward(const __grid_constant__ Plan p, const bf16* x, const __grid_constant__ Normalize norm, const uint4* weights,
@@ -44,7 +56,6 @@ __global__ void __launch_bounds__(kThreads, 3)
   const uint4* items = weights + static_cast<int64_t>(c0 / kOctet + job.octet) / kOuts * Shape::kItems + lane_of();
   const auto chunks_of = [&](const Place& place) { return LaneChunks<Input>(place, p.h, p.w, p.channels, c0); };
   LaneStatistics<kOuts> statistics[kEach];
-  int pixels = 0;
   chunks_of(place_of<Shape>(p, first)).copy(x, shared);
   cp_async_commit();
 #pragma unroll 1
@@ -90,8 +101,6 @@ __global__ void __launch_bounds__(kThreads, 3)
             pack_bf(sum[fragment][half * 2], sum[fragment][half * 2 + 1]);
       }
     }
-    const auto inside = [](int size, int all) { return size < 0 ? 0 : size > all ? all : size; };
-    pixels += inside(p.oh - place.row - job.first_row, Work::kRowsEach) * inside(p.ow - place.col - job.patch * kPatch, kPatch);
     __syncthreads();
     const int c = c0 + t % kOctets * kOctet;
 #pragma unroll
@@ -128,7 +137,7 @@ __global__ void __launch_bounds__(kThreads, 3)
         sums[(job.group * 2 + 1) * kWidth + channel] = squares;
         pivots[job.group * kWidth + channel] = statistics[i].pivot[j / 2][j % 2];
       }
-      if (job.octet == 0 && lane_of() == 0) counts[job.group] = static_cast<float>(pixels);
+      if (job.octet == 0 && lane_of() == 0) counts[job.group] = static_cast<float>(pixels_of(p, job, first, end));
     }
     __syncthreads();
     const int m = t / kWidth, column_of = t % kWidth;
