@@ -73,9 +73,12 @@ CudaPlan::CudaPlan(const plan::PlanSpec& spec, int device)
 CudaPlan::~CudaPlan() {
   // Memory must not go while the device works with it.
   (void)cudaSetDevice(device_);
-  rank_sums_.reset();
   inputs_.reset();
   (void)cudaStreamSynchronize(compute_.get());
+  // NCCL waits for the graphs that it has a part in.
+  step_graphs_.clear();
+  launch_graphs_.clear();
+  rank_sums_.reset();
 }
 
 void CudaPlan::check_input() const {
