@@ -2,7 +2,7 @@
 //
 // glibc gives a function a new symbol version when it changes or moves between libraries, and a linker binds to the newest one. The
 // definitions below are hidden, come before libc in the link and either jump to an old version, which every later glibc still exports,
-// or replace the function by older means. They also serve the static libstdc++ and libgcc, which were compiled against the newer glibc.
+// or replace the function by older means. They also serve the static libstdc++, libgcc and CUDA runtime, which ask for the newer glibc.
 // `npm run check:glibc` fails when something newer slips in. Only in portable builds (SKNET_PORTABLE), x86-64.
 #include <elf.h>
 #include <link.h>
@@ -35,6 +35,7 @@
 
 // Moved from libpthread to libc in 2.34.
 OLD_VERSION(__pthread_key_create, "2.2.5")
+OLD_VERSION(pthread_condattr_setpshared, "2.2.5")
 OLD_VERSION(pthread_create, "2.2.5")
 OLD_VERSION(pthread_detach, "2.2.5")
 OLD_VERSION(pthread_getaffinity_np, "2.3.4")
@@ -47,31 +48,48 @@ OLD_VERSION(pthread_mutex_timedlock, "2.2.5")
 OLD_VERSION(pthread_mutex_trylock, "2.2.5")
 OLD_VERSION(pthread_mutexattr_destroy, "2.2.5")
 OLD_VERSION(pthread_mutexattr_init, "2.2.5")
+OLD_VERSION(pthread_mutexattr_setpshared, "2.2.5")
 OLD_VERSION(pthread_mutexattr_settype, "2.2.5")
 OLD_VERSION(pthread_once, "2.2.5")
 OLD_VERSION(pthread_rwlock_destroy, "2.2.5")
 OLD_VERSION(pthread_rwlock_init, "2.2.5")
 OLD_VERSION(pthread_rwlock_rdlock, "2.2.5")
+OLD_VERSION(pthread_rwlock_timedrdlock, "2.2.5")
+OLD_VERSION(pthread_rwlock_timedwrlock, "2.2.5")
 OLD_VERSION(pthread_rwlock_tryrdlock, "2.2.5")
 OLD_VERSION(pthread_rwlock_trywrlock, "2.2.5")
 OLD_VERSION(pthread_rwlock_unlock, "2.2.5")
 OLD_VERSION(pthread_rwlock_wrlock, "2.2.5")
+OLD_VERSION(pthread_rwlockattr_destroy, "2.2.5")
+OLD_VERSION(pthread_rwlockattr_init, "2.2.5")
+OLD_VERSION(pthread_rwlockattr_setpshared, "2.2.5")
 OLD_VERSION(pthread_setaffinity_np, "2.3.4")
 OLD_VERSION(pthread_setname_np, "2.12")
 OLD_VERSION(pthread_setspecific, "2.2.5")
 OLD_VERSION(pthread_sigmask, "2.2.5")
+OLD_VERSION(pthread_spin_destroy, "2.2.5")
+OLD_VERSION(pthread_spin_init, "2.2.5")
+OLD_VERSION(pthread_spin_lock, "2.2.5")
+OLD_VERSION(pthread_spin_trylock, "2.2.5")
+OLD_VERSION(pthread_spin_unlock, "2.2.5")
 OLD_VERSION(sem_destroy, "2.2.5")
 OLD_VERSION(sem_init, "2.2.5")
 OLD_VERSION(sem_post, "2.2.5")
 OLD_VERSION(sem_timedwait, "2.2.5")
 OLD_VERSION(sem_trywait, "2.2.5")
 OLD_VERSION(sem_wait, "2.2.5")
+// Moved from librt to libc in 2.34.
+OLD_VERSION(shm_open, "2.2.5")
+OLD_VERSION(shm_unlink, "2.2.5")
 // Moved from libdl to libc in 2.34.
 OLD_VERSION(dladdr, "2.2.5")
 OLD_VERSION(dlclose, "2.2.5")
 OLD_VERSION(dlerror, "2.2.5")
+OLD_VERSION(dlinfo, "2.3.3")
+OLD_VERSION(dlmopen, "2.3.4")
 OLD_VERSION(dlopen, "2.2.5")
 OLD_VERSION(dlsym, "2.2.5")
+OLD_VERSION(dlvsym, "2.2.5")
 // New versions in 2.29 (no errno wrapper) and 2.35.
 OLD_VERSION(exp, "2.2.5")
 OLD_VERSION(exp2, "2.2.5")
