@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { opNames } from '../../lib/cli/bench-layers.js'
 import { rgbPng } from '../data/make-png.js'
 import { writeCifar } from '../e2e/cifar-files.js'
+import { hasEmulatedDevice } from '../support/devices.js'
 import { runCommand } from './run-command.js'
 
 interface Planned {
@@ -180,7 +181,8 @@ describe('explain --measure', () => {
     expect(plain.text).to.not.match(/GFLOP\/s/)
   })
 
-  it('times the steps on a device, the update with them', async () => {
+  it('times the steps on a device, the update with them', async function () {
+    if (!hasEmulatedDevice()) this.skip()
     const { code, last, text } = await runCommand(
       ...['explain', 'sknet_tiny_cifar', '--batch', '2', '--size', '8', '--device', 'cuda-emulated', '--measure', '1'],
     )
