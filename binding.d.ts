@@ -79,7 +79,7 @@ export interface PlanOptions {
   /**
    * Of plans that train together, one a process and device; mode train. Each is given its part of the global batch; gradients, batch statistics
    * and totals are summed over all, so that all do the same update and report the global batch's numbers. The constructor returns when all ranks
-   * have come, ERR_SKNET_PEER_LOST where one does not, or is lost later. `id`: of makeRankId, for one plan of each rank. Default: one rank.
+   * have come, ERR_SKNET_OPTION where they do not train the same network in the same way, ERR_SKNET_PEER_LOST where one does not come, or is lost later. `id`: of makeRankId, for one plan of each rank. Default: one rank.
    */
   ranks?: { count: number; rank: number; id: Uint8Array }
   optimizer?: {

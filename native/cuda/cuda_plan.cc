@@ -12,6 +12,7 @@
 #include "cuda/registry_cuda.h"
 #include "cuda/tuning/environment.h"
 #include "cuda/tuning/timed_chooser.h"
+#include "plan/fingerprint.h"
 #include "plan/shard_tree.h"
 
 namespace sknet::cuda {
@@ -64,6 +65,7 @@ CudaPlan::CudaPlan(const plan::PlanSpec& spec, int device)
     check(spec.mode == plan::Mode::kTrain, "ERR_SKNET_NATIVE", "several ranks train; this plan does not");
     buckets_ = plan::result_buckets(program_, kLeastBucket);
     rank_sums_.emplace(spec.ranks, buckets_);
+    rank_sums_->compare(plan::fingerprint(spec));
     rank_sums_->connect(a_.results);
   } else {
     buckets_ = {plan::whole_results(program_)};

@@ -1,31 +1,63 @@
 #include "cuda/rank_sums.h"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
+#include <string>
 #include <thread>
 #include <utility>
+
+#include "core/error.h"
 
 namespace sknet::cuda {
 
 RankSums::RankSums(const plan::RankSpec& ranks, std::vector<plan::Bucket> buckets)
-    : communicator_(ranks), buckets_(std::move(buckets)), summed_(make_event()), stream_(make_stream()) {
+    : ranks_(ranks), communicator_(ranks), buckets_(std::move(buckets)), summed_(make_event()), stream_(make_stream()) {
   for (size_t i = 0; i < buckets_.size(); ++i) complete_.push_back(make_event());
 }
 
 // The communicator must not go while the device works for it.
 RankSums::~RankSums() {
   try {
-    check_cuda(cudaEventRecord(summed_.get(), stream_.get()), "parting");
-    wait(summed_.get());
+    finish("parting");
   } catch (const std::exception&) {
     // Whoever used the plan was told; a rank that is lost has ended what was under way.
   }
 }
 
+void RankSums::finish(const char* what) {
+  check_cuda(cudaEventRecord(summed_.get(), stream_.get()), what);
+  wait(summed_.get());
+}
+
+// Each rank adds its own to a row of zeros: the sums are all ranks', in pieces that float32 holds.
+void RankSums::compare(uint64_t fingerprint) {
+  constexpr int kPieces = 4, kPieceBits = 64 / kPieces;
+  const int64_t floats = int64_t{kPieces} * ranks_.count;
+  std::vector<float> all(static_cast<size_t>(floats));
+  const auto row = [&](int rank) { return all.data() + kPieces * rank; };
+  for (int i = 0; i < kPieces; ++i) row(ranks_.rank)[i] = static_cast<float>(fingerprint >> (kPieceBits * i) & ((1 << kPieceBits) - 1));
+  const size_t bytes = all.size() * sizeof(float);
+  void* p = nullptr;
+  check_cuda(cudaMalloc(&p, bytes), "comparing the ranks");
+  const DeviceMemory memory(static_cast<char*>(p));
+  check_cuda(cudaMemcpyAsync(p, all.data(), bytes, cudaMemcpyHostToDevice, stream_.get()), "comparing the ranks");
+  communicator_.sum(static_cast<float*>(p), floats, stream_.get());
+  check_cuda(cudaMemcpyAsync(all.data(), p, bytes, cudaMemcpyDeviceToHost, stream_.get()), "comparing the ranks");
+  finish("comparing the ranks");
+  for (int rank = 1; rank < ranks_.count; ++rank) {
+    if (std::equal(row(0), row(0) + kPieces, row(rank))) continue;
+    const std::string other = "rank " + std::to_string(rank);
+    throw Error("ERR_SKNET_OPTION", other + " trains another network than rank 0, or with another batch size, precision or optimizer")
+        .with_option("devices")
+        .with_got(other)
+        .with_expected("the same network and options on all ranks");
+  }
+}
+
 void RankSums::connect(float* results) {
   for (const plan::Bucket& bucket : buckets_) communicator_.sum(results + bucket.first, bucket.floats, stream_.get());
-  check_cuda(cudaEventRecord(summed_.get(), stream_.get()), "connecting the ranks");
-  wait(summed_.get());
+  finish("connecting the ranks");
 }
 
 void RankSums::start(size_t index, float* results, cudaStream_t compute) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "cuda/communicator.h"
@@ -19,6 +20,8 @@ class RankSums {
   RankSums& operator=(const RankSums&) = delete;
 
   const std::vector<plan::Bucket>& buckets() const { return buckets_; }
+  // Throws Error ERR_SKNET_OPTION on all ranks unless all have the same fingerprint, since sums of other sizes would never end.
+  void compare(uint64_t fingerprint);
   // Sums all of `results` once, so that what the library sets up at the first sums is set up before a step is recorded.
   void connect(float* results);
   // The sums of bucket `index` of `results`, as it is behind what was launched on `compute`.
@@ -30,6 +33,9 @@ class RankSums {
   void check() { communicator_.check(); }
 
  private:
+  void finish(const char* what);
+
+  const plan::RankSpec ranks_;
   Communicator communicator_;
   std::vector<plan::Bucket> buckets_;
   std::vector<Event> complete_;  // one a bucket

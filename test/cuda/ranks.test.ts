@@ -71,6 +71,11 @@ describe('ranks on cuda-emulated', function () {
     }
   })
 
+  it('are refused, all of them, where one trains otherwise', async () => {
+    const said = /^ERR_SKNET_OPTION rank 2 trains another network than rank 0, or with another batch size, precision or optimizer$/
+    for (const { error } of await train(3, 1, { SKNET_TEST_ODD_RANK: '2' })) expect(error).to.match(said)
+  })
+
   it('end where the library takes no sum', async () => {
     for (const { error } of await train(2, 1, { SKNET_FAKE_LIBRARY: 'fail' })) {
       expect(error).to.match(/^ERR_SKNET_PEER_LOST rank \d of 2, (joining the other ranks|summing gradients): remote process exited$/)
