@@ -1,4 +1,4 @@
-/** The native Loader and Source: misuse, disposal, and the end of a Worker or process while batches are on their way. */
+/** The native Loader and Source: misuse, disposal, and the end of a Worker or process while batches are on their way and plans are made. */
 import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
@@ -7,6 +7,7 @@ import { callNative, native } from '../../lib/native.js'
 import type { Loader, LoaderOptions, SourceOptions } from '../../lib/native.js'
 import { errorOf } from '../data/helpers.js'
 import { root } from '../structure/tree.js'
+import { emulated, hasEmulatedDevice } from '../support/devices.js'
 import { identity, inOrder } from '../support/transforms.js'
 
 const options: LoaderOptions = {
@@ -148,9 +149,15 @@ async function load(dispose) {
 async function decode() {
   for (;;) await native.decodeImage(Buffer.from('no image'), { maxPixels: 10 }).catch(() => {})
 }
+async function plan() {
+  const layers = [{ op: 'conv2d', name: 'a', inputs: ['input'], out: 8, kernel: 3, stride: 1, padding: 1, dilation: 1, groups: 1, bias: false }]
+  const input = { height: 32, width: 32, channels: 3 }
+  for (;;) await native.openPlan({ layers, input, mode: 'infer', shardSize: 4, shards: 1, threads: 2, device: ${JSON.stringify(hasEmulatedDevice() ? emulated : 'cpu')} })
+}
 load(true)
 load(false)
 decode()
+plan()
 `
 
 describe('native threads at the end of their environment', () => {
