@@ -8,7 +8,16 @@ import { drawCase, type LayerCase } from '../support/layer-case.js'
 import * as l from '../support/layers.js'
 import { compareBlock, runBlock } from '../support/run-layers.js'
 import { identity, inOrder } from '../support/transforms.js'
-import { compareTraining, drawTraining, hashOf, plainSettings, trainNative, trainReference, type TrainCase } from '../support/train-case.js'
+import {
+  compareTraining,
+  drawTraining,
+  fullSettings,
+  hashOf,
+  plainSettings,
+  trainNative,
+  trainReference,
+  type TrainCase,
+} from '../support/train-case.js'
 
 const device = 'cuda-emulated'
 
@@ -44,15 +53,7 @@ function training(shards: number): TrainCase {
     classes: 5,
     shardSize: 4,
     shards,
-    settings: {
-      lr: 0.05,
-      momentum: 0.9,
-      nesterov: true,
-      weightDecay: (name) => (name.endsWith('.weight') ? 0.01 : 0),
-      gradClip: 0.5,
-      emaDecay: 0.9,
-      labelSmoothing: 0.1,
-    },
+    settings: fullSettings,
   }
 }
 

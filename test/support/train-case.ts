@@ -31,6 +31,17 @@ export const plainSettings: TrainSettings = {
   labelSmoothing: 0,
 }
 
+/** Everything but LARS and rates a tensor. */
+export const fullSettings: TrainSettings = {
+  lr: 0.05,
+  momentum: 0.9,
+  nesterov: true,
+  weightDecay: (name) => (name.endsWith('.weight') ? 0.01 : 0),
+  gradClip: 0.5,
+  emaDecay: 0.9,
+  labelSmoothing: 0.1,
+}
+
 export interface DrawnTraining {
   tensors: Map<string, Tensor>
   parameters: string[]

@@ -1,6 +1,6 @@
 /** What several ranks train together: enough weights for several buckets. */
 import * as l from '../../support/layers.js'
-import type { DrawnTraining, TrainCase } from '../../support/train-case.js'
+import { fullSettings, type DrawnTraining, type TrainCase } from '../../support/train-case.js'
 import { tensor } from '../../reference/tensor.js'
 
 export const classes = 5
@@ -24,15 +24,7 @@ export function rankCase(shards: number, ranks = 1): TrainCase {
     classes,
     shardSize: 4,
     shards: shards * ranks,
-    settings: {
-      lr: 0.05,
-      momentum: 0.9,
-      nesterov: true,
-      weightDecay: (name) => (name.endsWith('.weight') ? 0.01 : 0),
-      gradClip: 0.5,
-      emaDecay: 0.9,
-      labelSmoothing: 0.1,
-    },
+    settings: fullSettings,
   }
 }
 
