@@ -24,6 +24,7 @@ class Communicator {
   Communicator(const Communicator&) = delete;
   Communicator& operator=(const Communicator&) = delete;
 
+  const plan::RankSpec& ranks() const { return ranks_; }
   // Behind what is on `stream`: the sum over all ranks, on every rank. All ranks must call it for the same sizes in the same order.
   void sum(float* data, int64_t floats, cudaStream_t stream);
   // Throws Error ERR_SKNET_PEER_LOST if a rank was lost, now and at every later call; what was under way on streams then ends.

@@ -331,9 +331,7 @@ void CudaPlan::launch_alone(size_t slot) {
 
 void CudaPlan::launch_waiting() {
   const size_t each = static_cast<size_t>(footprint_.per_launch), first = under_way_[under_way_.size() - waiting_];
-  if (waiting_ == each) {
-    launch(first, launch_graphs_[first / each], &CudaPlan::record_launch);
-  }
+  if (waiting_ == each) launch(first, launch_graphs_[first / each], &CudaPlan::record_launch);
   for (size_t slot = first; slot < first + waiting_; ++slot) {
     if (waiting_ < each) launch(slot, step_graphs_[slot], &CudaPlan::record_slot);
     inputs_->release(slot, compute_.get());

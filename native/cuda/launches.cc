@@ -12,7 +12,7 @@ namespace sknet::cuda {
 namespace {
 
 constexpr int kMostSteps = 16;
-constexpr double kLaunchSeconds = 4e-3;         // worth of steps: a hundred times what lies between two launches
+constexpr double kLaunchSeconds = 4e-3;         // worth of steps: far more than what can lie between two launches
 constexpr int64_t kInputs = int64_t{64} << 20;  // bytes of batches for a launch
 // A device that is neither the fastest nor the slowest: only the order of magnitude counts.
 constexpr double kBytesPerSecond = 2e12, kFlopsPerSecond = 1e14, kSecondsPerOp = 3e-6;

@@ -12,7 +12,7 @@
 namespace sknet::cuda {
 
 RankSums::RankSums(const plan::RankSpec& ranks, std::vector<plan::Bucket> buckets)
-    : ranks_(ranks), communicator_(ranks), buckets_(std::move(buckets)), summed_(make_event()), stream_(make_stream()) {
+    : communicator_(ranks), buckets_(std::move(buckets)), summed_(make_event()), stream_(make_stream()) {
   for (size_t i = 0; i < buckets_.size(); ++i) complete_.push_back(make_event());
 }
 
@@ -33,10 +33,11 @@ void RankSums::finish(const char* what) {
 // Each rank adds its own to a row of zeros: the sums are all ranks', in pieces that float32 holds.
 void RankSums::compare(uint64_t fingerprint) {
   constexpr int kPieces = 4, kPieceBits = 64 / kPieces;
-  const int64_t floats = int64_t{kPieces} * ranks_.count;
+  const plan::RankSpec& ranks = communicator_.ranks();
+  const int64_t floats = int64_t{kPieces} * ranks.count;
   std::vector<float> all(static_cast<size_t>(floats));
   const auto row = [&](int rank) { return all.data() + kPieces * rank; };
-  for (int i = 0; i < kPieces; ++i) row(ranks_.rank)[i] = static_cast<float>(fingerprint >> (kPieceBits * i) & ((1 << kPieceBits) - 1));
+  for (int i = 0; i < kPieces; ++i) row(ranks.rank)[i] = static_cast<float>(fingerprint >> (kPieceBits * i) & ((1 << kPieceBits) - 1));
   const size_t bytes = all.size() * sizeof(float);
   void* p = nullptr;
   check_cuda(cudaMalloc(&p, bytes), "comparing the ranks");
@@ -45,7 +46,7 @@ void RankSums::compare(uint64_t fingerprint) {
   communicator_.sum(static_cast<float*>(p), floats, stream_.get());
   check_cuda(cudaMemcpyAsync(all.data(), p, bytes, cudaMemcpyDeviceToHost, stream_.get()), "comparing the ranks");
   finish("comparing the ranks");
-  for (int rank = 1; rank < ranks_.count; ++rank) {
+  for (int rank = 1; rank < ranks.count; ++rank) {
     if (std::equal(row(0), row(0) + kPieces, row(rank))) continue;
     const std::string other = "rank " + std::to_string(rank);
     throw Error("ERR_SKNET_OPTION", other + " trains another network than rank 0, or with another batch size, precision or optimizer")

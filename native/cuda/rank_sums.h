@@ -19,7 +19,6 @@ class RankSums {
   RankSums(const RankSums&) = delete;
   RankSums& operator=(const RankSums&) = delete;
 
-  const std::vector<plan::Bucket>& buckets() const { return buckets_; }
   // Throws Error ERR_SKNET_OPTION on all ranks unless all have the same fingerprint, since sums of other sizes would never end.
   void compare(uint64_t fingerprint);
   // Sums all of `results` once, so that what the library sets up at the first sums is set up before a step is recorded.
@@ -35,7 +34,6 @@ class RankSums {
  private:
   void finish(const char* what);
 
-  const plan::RankSpec ranks_;
   Communicator communicator_;
   std::vector<plan::Bucket> buckets_;
   std::vector<Event> complete_;  // one a bucket

@@ -222,7 +222,7 @@ describe('e2e: trainer', function () {
       expect(bytesOf(own.model).equals(before)).to.equal(false)
     })
 
-    it('goes on from weights that others set, another trainer among them, without losing its momentum', async () => {
+    it('goes on from weights that others set, another trainer among them', async () => {
       await using own = trainer()
       await using other = new Trainer(own.model, own.options)
       await own.step(batch())
